@@ -1,0 +1,1 @@
+"""Posts in and out: read, write, split, history, importers."""

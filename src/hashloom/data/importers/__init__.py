@@ -1,0 +1,1 @@
+"""One file per source of posts; the file name is the KIND of `hashloom import`."""

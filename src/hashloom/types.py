@@ -1,0 +1,339 @@
+"""The nouns that flow between the rooms: posts, rankings, reasons, scores. This file imports nothing of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, overload, runtime_checkable
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+Source = Literal["text", "image", "history", "habit", "community", "trend", "neighbour", "model"]
+
+
+Count = Annotated[int, Ge(1)]
+Share = Annotated[float, Ge(0), Le(1)]
+Positive = Annotated[float, Gt(0)]
+"""What settings may be: a field of one of these kinds is checked when a part is built from settings."""
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What turns texts and tag words into vectors; the files of the room ``encoders`` hold such."""
+
+    def fit(self, texts: Sequence[str], tags: Sequence[str] = ()) -> Any: ...
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+    def encode_tags(self, tags: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One post; the same shape in a file's line, an API body and a store row.
+
+    Only ``id`` and one of ``text``/``images`` need be given. ``created_at`` carries a time zone.
+
+    >>> Post("p1", text="Rye loaf, day two", community="bakers", tags=("Sourdough",)).community
+    'bakers'
+    """
+
+    id: str
+    text: str = ""
+    community: str = ""
+    user: str | None = None
+    created_at: datetime | None = None
+    images: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    language: str | None = None
+    views: float | None = None
+    likes: float | None = None
+    comments: float | None = None
+    popularity: float | None = None
+
+
+POST_FIELDS = tuple(f.name for f in fields(Post))
+
+
+def schema() -> dict[str, Any]:
+    """Column name → polars type of the twelve columns that every ``Posts`` has."""
+    import polars as pl
+
+    text, number, listed = pl.String(), pl.Float64(), pl.List(pl.String())
+    kinds = {"created_at": pl.Datetime("us", "UTC"), "images": listed, "tags": listed}
+    kinds |= dict.fromkeys(("views", "likes", "comments", "popularity"), number)
+    return {name: kinds.get(name, text) for name in POST_FIELDS}
+
+
+class Posts(Sequence[Post]):
+    """Many posts, columnar: a polars frame inside, in the order given.
+
+    Further columns of the frame (``title``, ``dup_group``, …) are carried along. ``in_order()`` sorts by time;
+    posts without a time come first there, in the order given.
+
+    >>> posts = Posts.of([Post("a", text="rain", tags=("Tour",)), Post("b", text="sun")])
+    >>> len(posts), posts[0].tags, posts.texts
+    (2, ('Tour',), ['rain', 'sun'])
+    """
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+
+    @classmethod
+    def of(cls, rows: Iterable[Post] | pl.DataFrame) -> Self:
+        """Posts from ``Post`` objects, or from a frame whose known columns have (or cast to) the right types."""
+        import polars as pl
+
+        kinds = schema()
+        if isinstance(rows, pl.DataFrame):
+            return cls(_conform(rows, kinds))
+        rows = list(rows)
+        # A field that no post states keeps its type through the schema given here.
+        columns = {n: [_plain(getattr(row, n)) for row in rows] for n in POST_FIELDS}
+        return cls(pl.DataFrame(columns, schema=kinds))
+
+    @classmethod
+    def concat(cls, parts: Iterable[Posts]) -> Self:
+        """One after the other; columns that only some parts have are filled with nulls."""
+        import polars as pl
+
+        frames = [part.frame for part in parts]
+        return cls(pl.concat(frames, how="diagonal_relaxed")) if frames else cls.of([])
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    @overload
+    def __getitem__(self, at: int) -> Post: ...
+    @overload
+    def __getitem__(self, at: slice | NDArray[Any] | list[int]) -> Posts: ...
+    def __getitem__(self, at: int | slice | NDArray[Any] | list[int]) -> Post | Posts:
+        if isinstance(at, int | np.integer):
+            return self._post(int(at))
+        if isinstance(at, slice):
+            return Posts(self.frame[at])
+        rows = np.asarray(at)
+        return Posts(self.frame[np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)])
+
+    def _post(self, at: int) -> Post:
+        row = self.frame.row(range(len(self))[at], named=True)
+        values = {name: row[name] for name in POST_FIELDS}
+        return Post(**values | {"images": tuple(row["images"]), "tags": tuple(row["tags"])})
+
+    def __iter__(self) -> Iterator[Post]:
+        return (self._post(i) for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Posts({len(self)} posts, {self.frame['community'].n_unique()} communities)"
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return self.frame["id"].to_list()
+
+    @cached_property
+    def texts(self) -> list[str]:
+        return self.frame["text"].to_list()
+
+    @cached_property
+    def communities(self) -> list[str]:
+        return self.frame["community"].to_list()
+
+    @cached_property
+    def users(self) -> list[str | None]:
+        return self.frame["user"].to_list()
+
+    @cached_property
+    def tags(self) -> list[list[str]]:
+        """The tags of each post, in the form in which they were typed."""
+        return self.frame["tags"].to_list()
+
+    @cached_property
+    def times(self) -> NDArray[np.int64]:
+        """Microseconds since 1970 in UTC; ``UNDATED`` where a post has no time. Shape (posts,)."""
+        return self.frame["created_at"].to_physical().fill_null(UNDATED).to_numpy().astype(np.int64, copy=False)
+
+    def in_order(self) -> Posts:
+        """Sorted by time (stable); posts without a time first."""
+        if bool(np.all(self.times[1:] >= self.times[:-1])):
+            return self
+        return self[np.argsort(self.times, kind="stable")]
+
+    def tagged(self) -> Posts:
+        """Those that carry at least one tag."""
+        return Posts(self.frame.filter(self.frame["tags"].list.len() > 0))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits of a hash over ids, texts, communities, users, times and tags, in order."""
+        digest = hashlib.blake2b(digest_size=8)
+        for row in self.frame.select("id", "text", "community", "user", "created_at", "tags").iter_rows():
+            digest.update(repr(row).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+
+UNDATED = -(2**62)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _conform(frame: pl.DataFrame, kinds: Mapping[str, Any]) -> pl.DataFrame:
+    import polars as pl
+
+    if "id" not in frame.columns:
+        raise ValueError("posts need a column 'id'; found " + ", ".join(frame.columns))
+    fill: dict[str, Any] = {"text": "", "community": "", "images": [], "tags": []}
+    columns = []
+    for name, kind in kinds.items():
+        column = pl.col(name) if name in frame.columns else pl.lit(None)
+        column = column.cast(kind)
+        if name in fill:
+            column = column.fill_null(pl.lit(fill[name], dtype=kind))
+        columns.append(column.alias(name))
+    extra = [name for name in frame.columns if name not in kinds]
+    return frame.select(*columns, *extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a tag is suggested: what was looked at, where in it, and how much it weighed.
+
+    ``where`` names a word span, an image region, an earlier post's id, a community, a maker, …
+    """
+
+    source: Source
+    where: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One tag (in display form), its score (comparable within one ranking) and the reasons for it."""
+
+    tag: str
+    score: float
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The suggestions for one post, best first."""
+
+    id: str
+    suggestions: tuple[Suggestion, ...] = ()
+
+    @property
+    def tags(self) -> list[str]:
+        return [s.tag for s in self.suggestions]
+
+
+@dataclass(frozen=True)
+class Rankings(Sequence[Ranking]):
+    """One ranking per post, kept as flat arrays; best first within a post.
+
+    ``tags`` (object array of strings) and ``scores`` (float64) are flat, of shape (entries,); the entries of post
+    ``i`` are ``starts[i]:starts[i + 1]``. Between recommenders the strings are tag keys; ``Recommender.recommend``
+    hands out display forms.
+
+    >>> r = Rankings.of(["a", "b"], [[("Tour", 2.0), ("Rain", 1.0)], []])
+    >>> r[0].tags, r[1].tags, len(r)
+    (['Tour', 'Rain'], [], 2)
+    """
+
+    ids: Sequence[str]
+    starts: NDArray[np.int64]
+    tags: NDArray[np.object_]
+    scores: NDArray[np.float64]
+    reasons: Sequence[tuple[Reason, ...]] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        ids: Sequence[str],
+        lists: Sequence[Sequence[tuple[str, float]]],
+        reasons: Sequence[Sequence[tuple[Reason, ...]]] | None = None,
+    ) -> Rankings:
+        """From one list of (tag, score) per post, best first already; ``reasons`` has the same shape."""
+        starts = np.zeros(len(lists) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in lists], out=starts[1:])
+        tags = np.empty(int(starts[-1]), dtype=object)
+        tags[:] = [tag for row in lists for tag, _ in row]
+        scores = np.array([score for row in lists for _, score in row], dtype=np.float64)
+        flat = None if reasons is None else [why for row in reasons for why in row]
+        return cls(list(ids), starts, tags, scores, flat)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Rankings]) -> Rankings:
+        """The rankings of several batches, one batch after the other."""
+        if not parts:
+            return cls.of([], [])
+        offsets = np.cumsum([0] + [int(p.starts[-1]) for p in parts])
+        starts = [parts[0].starts[:1]] + [p.starts[1:] + o for p, o in zip(parts, offsets, strict=False)]
+        known = [p.reasons for p in parts if p.reasons is not None]
+        return cls(
+            [i for p in parts for i in p.ids],
+            np.concatenate(starts),
+            np.concatenate([p.tags for p in parts]),
+            np.concatenate([p.scores for p in parts]),
+            [why for part in known for why in part] if len(known) == len(parts) else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, at: int) -> Ranking: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Ranking]: ...
+    def __getitem__(self, at: int | slice) -> Ranking | Sequence[Ranking]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(len(self))[at]]
+        i = range(len(self))[at]
+        span = range(int(self.starts[i]), int(self.starts[i + 1]))
+        why = self.reasons
+        found = (Suggestion(self.tags[j], float(self.scores[j]), why[j] if why else ()) for j in span)
+        return Ranking(self.ids[i], tuple(found))
+
+    def row(self, i: int) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+        """Tags and scores of post ``i``, both of shape (its entries,)."""
+        span = slice(int(self.starts[i]), int(self.starts[i + 1]))
+        return self.tags[span], self.scores[span]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.starts)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One number per metric and post, so that any slice and any interval can be made from them.
+
+    ``values[metric]`` has shape (posts,), NaN where the metric does not apply to a post.
+
+    >>> Scores(["a", "b"], {"hit@1": np.array([1.0, 0.0])}).mean("hit@1")
+    0.5
+    """
+
+    ids: Sequence[str]
+    values: Mapping[str, NDArray[np.float64]]
+
+    def mean(self, metric: str) -> float:
+        return float(np.nanmean(self.values[metric])) if len(self.ids) else float("nan")
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC; a moment without a zone is refused, because guessing leaks the future.
+
+    >>> utc(datetime(2025, 3, 2, 8, tzinfo=UTC)).isoformat()
+    '2025-03-02T08:00:00+00:00'
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"time {moment.isoformat()} has no zone; write e.g. {moment.isoformat()}Z")
+    return moment.astimezone(UTC)
