@@ -1,0 +1,1 @@
+"""Texts into vectors; one file per encoder, found by its file name."""

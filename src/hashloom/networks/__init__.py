@@ -1,0 +1,1 @@
+"""Tensors only: layers, networks, losses and the one training loop."""

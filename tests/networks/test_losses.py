@@ -1,0 +1,36 @@
+"""Masked binary cross-entropy and NDCG against values worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from hashloom.networks.losses import masked_bce, ndcg
+
+
+@pytest.mark.parametrize("padding", [-1e4, 0.0, 7.0, math.inf])
+def test_the_loss_is_ln_2_whatever_the_padding(padding):
+    mask = torch.tensor([[True, True, False]])
+    loss = masked_bce(torch.tensor([[0.0, 0.0, padding]]), torch.tensor([[1.0, 0.0, 0.0]]), mask)
+    assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_padding_gets_no_gradient():
+    logits = torch.tensor([[1.0, -1.0, 3.0]], requires_grad=True)
+    masked_bce(logits, torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[True, True, False]])).sum().backward()
+    assert logits.grad[0, 2] == 0
+    assert logits.grad[0, 0] != 0
+
+
+def test_many_tags_weigh_no_more_than_few():
+    targets, logits = torch.zeros(2, 4), torch.zeros(2, 4)
+    losses = masked_bce(logits, targets, torch.tensor([[True] * 4, [True, False, False, False]]))
+    assert losses[0].item() == pytest.approx(losses[1].item())
+
+
+def test_ndcg_by_hand():
+    logits = torch.tensor([[4.0, 3.0, 2.0, 9.0]])
+    targets = torch.tensor([[0.0, 1.0, 1.0, 0.0]])
+    mask = torch.tensor([[True, True, True, False]])
+    wanted = (1 / math.log2(3) + 1 / 2) / (1 + 1 / math.log2(3))
+    assert ndcg(logits, targets, mask, 10).item() == pytest.approx(wanted, abs=1e-6)
