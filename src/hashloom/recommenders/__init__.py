@@ -1,0 +1,1 @@
+"""One file, one recommender; the file name is its name."""

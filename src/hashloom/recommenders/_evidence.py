@@ -1,0 +1,281 @@
+"""What a ranker reads of a candidate tag: its makers' scores, counts, the user's habit, company of other tags.
+
+Used by ``rerank``. All arrays are flat over candidates; candidates stand in order of post, then of tag code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hashloom.data.history import History
+from hashloom.types import Posts, Rankings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float32]
+
+ANCHORS = 6
+"""So many of the likeliest candidates are asked which tags keep them company."""
+RECENT = 0.1
+"""The last share of a community's posts counts as recent."""
+FADING = 0.5
+"""How fast a user's use of a tag fades with its age in days (BLL, Kowald et al. 2014)."""
+
+
+@dataclass
+class Candidates:
+    """The candidates of a batch: ``post`` and ``tag`` (code), and each maker's score and rank (NaN: not proposed)."""
+
+    post: Ints
+    tag: Ints
+    scores: Floats
+    """(candidates, makers)"""
+    ranks: Floats
+    """(candidates, makers), from 1."""
+    names: list[str]
+    """Code → tag key."""
+
+    @classmethod
+    def of(
+        cls, found: Sequence[Rankings], names: list[str], code: dict[str, int], listed: Sequence[Ints] | None = None
+    ) -> Candidates:
+        """The union of what makers propose and, where given, each post's ``listed`` codes.
+
+        ``names`` are the known tags and ``code`` their places; others that makers propose get codes after them.
+        """
+        fresh = {tag for ranking in found for tag in ranking.tags.tolist() if tag not in code}
+        if fresh:
+            names = [*names, *sorted(fresh)]
+            code = {tag: i for i, tag in enumerate(names)}
+        pairs = []
+        for ranking in found:
+            tags = np.array([code[t] for t in ranking.tags.tolist()], dtype=np.int64)
+            pairs.append((np.repeat(np.arange(len(ranking)), ranking.lengths), tags))
+        if listed is not None:
+            posts = np.repeat(np.arange(len(listed)), [len(row) for row in listed])
+            pairs.append((posts, np.concatenate([*listed, np.zeros(0, dtype=np.int64)])))
+        width = max(len(names), 1)
+        keys = np.unique(np.concatenate([p * width + t for p, t in pairs] or [np.zeros(0, dtype=np.int64)]))
+        scores = np.full((len(keys), len(found)), np.nan, dtype=np.float32)
+        ranks = scores.copy()
+        for m, (ranking, (posts, tags)) in enumerate(zip(found, pairs, strict=False)):
+            at = np.searchsorted(keys, posts * width + tags)
+            scores[at, m] = ranking.scores
+            ranks[at, m] = np.arange(len(at)) - np.repeat(ranking.starts[:-1], ranking.lengths) + 1
+        return cls(keys // width, keys % width, scores, ranks, names)
+
+    def fused(self) -> Floats:
+        """Reciprocal rank fusion over the makers, constant 60 (Cormack et al., SIGIR 2009). (candidates,)"""
+        return np.nansum(1 / (60 + self.ranks), axis=1) if len(self.post) else np.zeros(0, dtype=np.float32)
+
+    def starts(self, posts: int) -> Ints:
+        """Where each post's candidates begin; (posts + 1,)."""
+        return np.searchsorted(self.post, np.arange(posts + 1))
+
+
+@dataclass
+class Counts:
+    """How tags are used in training: by community, lately, and together. Kept as plain arrays (``state``)."""
+
+    tags: list[str]
+    communities: list[str]
+    uses: dict[str, Any] = field(default_factory=dict)
+    """``pair`` (sorted community·tag codes), ``count`` and ``recent`` beside it; ``size``: posts of a community."""
+    company: dict[str, Any] = field(default_factory=dict)
+    """``pair`` (sorted tag·tag codes), ``count`` beside it; ``alone``: posts of each tag."""
+
+    @classmethod
+    def learn(cls, posts: Posts) -> Counts:
+        """Count the tags (keys) of training posts in order of time."""
+        tags = sorted({tag for row in posts.tags for tag in row})
+        communities = sorted(set(posts.communities))
+        code, place = {t: i for i, t in enumerate(tags)}, {c: i for i, c in enumerate(communities)}
+        where = np.array([place[c] for c in posts.communities])
+        rows = [np.array([code[t] for t in row], dtype=np.int64) for row in posts.tags]
+        size = np.bincount(where, minlength=len(communities))
+        made = cls(tags, communities)
+        made._count_uses(where, rows, size)
+        made._count_company(rows)
+        return made
+
+    def _count_uses(self, where: Ints, rows: list[Ints], size: Ints) -> None:
+        width = len(self.tags)
+        order = np.zeros(len(where), dtype=np.int64)
+        for c in range(len(size)):
+            order[where == c] = np.arange(size[c])
+        late = order >= size[where] * (1 - RECENT)
+        flat = np.concatenate([w * width + row for w, row in zip(where, rows)])
+        recent = flat[np.repeat(late, [len(row) for row in rows])]
+        pair, count = np.unique(flat, return_counts=True)
+        lately = np.bincount(np.searchsorted(pair, recent), minlength=len(pair))
+        self.uses = {"pair": pair, "count": count, "recent": lately, "size": size}
+
+    def _count_company(self, rows: list[Ints]) -> None:
+        width = len(self.tags)
+        both = [(row[:, None] * width + row[None, :]).ravel() for row in rows if len(row) > 1]
+        pair, count = np.unique(np.concatenate([*both, np.zeros(0, dtype=np.int64)]), return_counts=True)
+        alone = np.bincount(np.concatenate(rows), minlength=width)
+        self.company = {"pair": pair, "count": count, "alone": alone}
+
+    def state(self) -> dict[str, Any]:
+        """What ``Counts(**state)`` makes again."""
+        return {"tags": self.tags, "communities": self.communities, "uses": self.uses, "company": self.company}
+
+    @cached_property
+    def place(self) -> dict[str, int]:
+        """Community → its number."""
+        return {c: i for i, c in enumerate(self.communities)}
+
+    @cached_property
+    def code(self) -> dict[str, int]:
+        """Tag → its code."""
+        return {tag: i for i, tag in enumerate(self.tags)}
+
+    def codes_in(self, community: str) -> Ints:
+        """Codes of the tags that a community's training posts use."""
+        if community not in self.place:
+            return np.zeros(0, dtype=np.int64)
+        low = self.place[community] * len(self.tags)
+        span = slice(*np.searchsorted(self.uses["pair"], [low, low + len(self.tags)]))
+        return self.uses["pair"][span] - low
+
+
+NAMES_OF_COUNTS = (
+    "tag count", "tag share", "recent share", "community posts", "words", "user posts", "user uses", "user share",
+    "user fading", "user last", "company", "company lift", "company most", "company in all", "company squared",
+    "makers", "fused", "candidates",
+)  # fmt: skip
+
+
+def names_of_features(makers: Sequence[str]) -> list[str]:
+    """The columns of ``features``, in order."""
+    each = [f"{what} {i}:{name}" for what in ("score", "rank", "gap") for i, name in enumerate(makers)]
+    return [*each, *NAMES_OF_COUNTS]
+
+
+def features(made: Candidates, counts: Counts, posts: Posts, history: History) -> Floats:
+    """What is known of each candidate; (candidates, features), NaN where unknown."""
+    starts = made.starts(len(posts))
+    places = np.array([counts.place.get(c, -1) for c in posts.communities], dtype=np.int64)
+    fused = made.fused()
+    gap = _gaps(made, starts)
+    columns = [
+        made.scores,
+        made.ranks,
+        gap,
+        _counted(made, counts, posts, places),
+        _habit(made, posts, history, starts),
+    ]
+    if not len(made.post):
+        return np.zeros((0, 3 * made.scores.shape[1] + len(NAMES_OF_COUNTS)), dtype=np.float32)
+    columns += [_company(made, counts, fused, starts), _agreement(made, fused, starts)]
+    return np.concatenate([np.asarray(c, dtype=np.float32) for c in columns], axis=1)
+
+
+def _gaps(made: Candidates, starts: Ints) -> Floats:
+    """How far each maker's score lies under its best for the post; (candidates, makers)."""
+    if not len(made.post):
+        return made.scores
+    some = starts[:-1] < starts[1:]
+    best = np.fmax.reduceat(made.scores, starts[:-1][some], axis=0)
+    return np.asarray(best[(np.cumsum(some) - 1)[made.post]] - made.scores, dtype=np.float32)
+
+
+def _counted(made: Candidates, counts: Counts, posts: Posts, places: Ints) -> NDArray[Any]:
+    """Count, share and recent share in the community; its size; the post's words. (candidates, 5)"""
+    width = len(counts.tags)
+    place = places[made.post]
+    known = (made.tag < width) & (place >= 0)
+    at = _find(counts.uses["pair"], np.where(known, place * width + made.tag, -1))
+    count = np.where(at >= 0, counts.uses["count"][at], 0)
+    recent = np.where(at >= 0, counts.uses["recent"][at], 0)
+    size = np.where(place >= 0, counts.uses["size"][place], 0)
+    words = np.array([text.count(" ") + 1 if text else 0 for text in posts.texts])[made.post]
+    share, lately = count / np.maximum(size, 1), recent / np.maximum(size * RECENT, 1)
+    return np.stack([np.log1p(count), share, lately, np.log1p(size), words], axis=1)
+
+
+def _find(pairs: Ints, wanted: Ints) -> Ints:
+    """Place of each wanted pair in the sorted ones; -1 where it is not there."""
+    at = np.searchsorted(pairs, wanted)
+    at[at == len(pairs)] = 0
+    return np.where(pairs[at] == wanted, at, -1) if len(pairs) else np.full(len(wanted), -1)
+
+
+def _habit(made: Candidates, posts: Posts, history: History, starts: Ints) -> Floats:
+    """The user's earlier posts, uses of the tag, their share, faded uses, days since the last. (candidates, 5)"""
+    out = np.full((len(made.post), 5), np.nan, dtype=np.float32)
+    out[:, 0] = 0
+    moments = history.moments_of(posts)
+    for i, rows in enumerate(history.before(posts, last=1000)):
+        span = slice(int(starts[i]), int(starts[i + 1]))
+        if not len(rows) or span.start == span.stop:
+            continue
+        at = {made.names[t]: j for j, t in enumerate(made.tag[span].tolist())}
+        ages = history.ages(int(moments[i]), rows)
+        uses, faded, last = _uses(at, [history.posts.tags[r] for r in rows.tolist()], ages.tolist())
+        out[span] = np.stack([np.full(len(at), len(rows)), uses, uses / len(rows), faded, last], axis=1)
+    out[:, 0] = np.log1p(out[:, 0])
+    return out
+
+
+def _uses(at: dict[str, int], given: Sequence[Sequence[str]], ages: Sequence[float]) -> tuple[Floats, Floats, Floats]:
+    uses, faded, last = np.zeros(len(at)), np.zeros(len(at)), np.full(len(at), np.nan)
+    for tags, age in zip(given, ages):
+        for tag in tags:
+            j = at.get(tag)
+            if j is not None:
+                uses[j] += 1
+                faded[j] += (age + 1.0) ** -FADING
+                last[j] = age
+    return uses, faded, last  # type: ignore[return-value]
+
+
+def _company(made: Candidates, counts: Counts, fused: Floats, starts: Ints) -> Floats:
+    """How often the tag keeps company with the post's likeliest candidates, the anchors; (candidates, 5).
+
+    Chance and lift beside the first anchor, the best chance, and the chances summed with the anchors' scores (and
+    their squares) as weights. The first maker's order and scores count, all makers' fused ones where there is none.
+    """
+    alone, width = counts.company["alone"], len(counts.tags)
+    order, weight = _anchors(made, fused)
+    out = np.full((len(made.post), 5), np.nan, dtype=np.float32)
+    out[:, 2:] = 0
+    rows = np.arange(len(made.post))
+    for a in range(ANCHORS):
+        has = starts[:-1] + a < starts[1:]
+        anchor = np.where(has, order[np.minimum(starts[:-1] + a, len(order) - 1)], -1)[made.post]
+        mine = np.where(anchor >= 0, made.tag[anchor], -1)
+        known = rows[(mine >= 0) & (mine < width) & (made.tag < width) & (mine != made.tag)]
+        here, tag = mine[known], made.tag[known]
+        at = _find(counts.company["pair"], here * width + tag)
+        both = np.where(at >= 0, counts.company["count"][at], 0) if len(counts.company["count"]) else np.zeros(len(at))
+        chance = both / np.maximum(alone[here], 1)
+        if a == 0:
+            out[known, 0] = chance
+            out[known, 1] = np.log((both + 0.5) * alone.sum() / ((alone[here] + 1) * (alone[tag] + 1)))
+        out[known, 2] = np.maximum(out[known, 2], chance)
+        out[known, 3] += weight[anchor[known]] * chance
+        out[known, 4] += weight[anchor[known]] ** 2 * chance
+    return out
+
+
+def _anchors(made: Candidates, fused: Floats) -> tuple[Ints, Floats]:
+    """The candidates in order of post and likelihood, and how likely each is. Both (candidates,)."""
+    if not made.ranks.shape[1]:
+        return np.lexsort((-fused, made.post)), fused
+    first = np.where(np.isnan(made.ranks[:, 0]), np.inf, made.ranks[:, 0])
+    return np.lexsort((-fused, first, made.post)), np.clip(np.nan_to_num(made.scores[:, 0]), 0, 1)
+
+
+def _agreement(made: Candidates, fused: Floats, starts: Ints) -> NDArray[Any]:
+    """How many makers propose the tag, the fused score, how many candidates there are. (candidates, 3)"""
+    agree = (~np.isnan(made.scores)).sum(axis=1)
+    return np.stack([agree, fused, np.diff(starts)[made.post]], axis=1)

@@ -1,0 +1,273 @@
+"""Tags of the nearest earlier posts, by BM25 or by vectors (BM25: Robertson and Zaragoza 2009).
+
+By BM25 a post's words weigh by rarity, saturate by repetition and are discounted in long posts. The weights are
+computed once and kept as a sparse matrix of words and posts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hashloom.data.history import History
+from hashloom.encoders.floret import Floret
+from hashloom.encoders.tokens import Tokens
+from hashloom.recommender import Recommender
+from hashloom.types import Count, Encoder, Positive, Posts, Rankings, Reason, Share
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
+
+    Floats = NDArray[np.float32]
+
+K1, B = 1.2, 0.75
+REMEMBERED = 50_000
+"""So many of the users' earlier posts are kept in memory as words or vectors."""
+
+_Found = tuple[str, list[str], float]
+
+
+@dataclass
+class Nearest(Recommender):
+    """Tags of the nearest earlier posts: each neighbour gives its tags its similarity.
+
+    A tag's score is its share of all neighbours' weight. A post is no neighbour of itself.
+
+    >>> from hashloom.types import Post
+    >>> loaf, wave = Post("1", "rye bread", "c", tags=("baking",)), Post("2", "high wave", "c", tags=("surf",))
+    >>> Nearest().fit(Posts.of([loaf, wave])).recommend(Posts.of([Post("3", "more bread", "c")]), 1)[0].tags
+    ['baking']
+    """
+
+    by: Literal["bm25", "vectors"] = "bm25"
+    """What nearness is measured by: shared words, or the angle between the encoder's vectors."""
+    scope: Literal["community", "own", "all"] = "community"
+    """Whose posts may be neighbours: the community's; the user's own earlier ones there; all, of which then only tags
+    of the asked community's space count."""
+    neighbours: Count = 50
+    """So many nearest posts are heard."""
+    power: Positive = 2.0
+    """bm25: a neighbour weighs its score relative to the nearest's, to this power."""
+    temperature: Positive = 0.05
+    """vectors: a neighbour weighs exp((cosine - the nearest's cosine) / temperature)."""
+    max_share: Share = 0.25
+    """bm25: words in a larger share of the posts say nothing and are left out."""
+    last: Count = 200
+    """own: only so many of the user's latest posts are looked at."""
+    encoder: Encoder = field(default_factory=Floret)
+    """vectors: the encoder."""
+    tokens: Tokens = field(default_factory=Tokens)
+    """bm25: how texts are split into words."""
+
+    def uses_history(self) -> bool:
+        """Only the user's own posts come from the history; all others were learnt."""
+        return self.scope == "own"
+
+    def _fit(self, posts: Posts) -> None:
+        if self.by == "vectors":
+            self.encoder.fit(posts.texts, sorted({tag for row in posts.tags for tag in row}))
+        rows: dict[str, list[int]] = {}
+        for row, community in enumerate(posts.communities):
+            rows.setdefault(community if self.scope == "community" else "", []).append(row)
+        self.groups_ = {name: self._group(posts[at]) for name, at in rows.items()}
+
+    def _group(self, posts: Posts) -> dict[str, Any]:
+        """Posts that are searched together: ids, tags and either vectors or words with their weights."""
+        found: dict[str, Any] = {"ids": posts.ids, "tags": posts.tags}
+        if self.by == "vectors":
+            return found | {"vectors": _unit(self.encoder.encode(posts.texts))} if self.scope != "own" else found
+        counts = [Counter(words) for words in self.tokens.split_all(posts.texts)]
+        found |= self._vocabulary(counts)
+        if self.scope == "own":
+            return {name: found[name] for name in ("words", "idf", "length", "common", "posts")}
+        index = {word: i for i, word in enumerate(found["words"])}
+        return found | {"weights": self._weights(counts, found, index)}
+
+    def _vocabulary(self, counts: Sequence[Counter[str]]) -> dict[str, Any]:
+        uses = Counter(word for row in counts for word in row)
+        most = max(self.max_share * len(counts), 5)
+        words = sorted(word for word, n in uses.items() if n <= most)
+        common = sorted(uses.keys() - set(words))
+        df = np.array([uses[word] for word in words], dtype=np.float64)
+        idf = np.log(1 + (len(counts) - df + 0.5) / (df + 0.5)).astype(np.float32)
+        length = float(np.mean([row.total() for row in counts]))
+        held = {"words": words, "idf": idf, "length": max(length, 1.0)}
+        return held | {"common": common, "posts": len(counts)}
+
+    def _weights(self, counts: Sequence[Counter[str]], of: Mapping[str, Any], index: Mapping[str, int]) -> csr_matrix:
+        """BM25 weights, (words, posts)."""
+        from scipy.sparse import csr_matrix
+
+        rows = [_bm25(row, of, index) for row in counts]
+        starts = np.cumsum([0] + [len(at) for at, _ in rows])
+        at, values = np.concatenate([r[0] for r in rows]), np.concatenate([r[1] for r in rows])
+        return csr_matrix((values, at, starts), shape=(len(rows), len(index))).T.tocsr()
+
+    @cached_property
+    def _indices(self) -> dict[str, dict[str, int]]:
+        """Word → row of the weights, for each group."""
+        return {n: {word: i for i, word in enumerate(g.get("words", ()))} for n, g in self.groups_.items()}
+
+    @cached_property
+    def _places(self) -> dict[str, dict[str, int]]:
+        """Post id → place in its group."""
+        return {n: {post: i for i, post in enumerate(g.get("ids", ()))} for n, g in self.groups_.items()}
+
+    @cached_property
+    def _read(self) -> dict[str, Any]:
+        """Texts of earlier posts as they were last read: words with weights, or vectors."""
+        return {}
+
+    def _rank(self, posts: Posts, k: int, history: History, explain: bool) -> Rankings:
+        found = self._own(posts, history) if self.scope == "own" else self._others(posts)
+        lists, why = [], []
+        for community, neighbours in zip(posts.communities, found):
+            allowed = self.spaces_[community].tags if self.scope == "all" else None
+            row, reasons = _vote(neighbours, allowed, k, explain)
+            lists.append(row)
+            why.append(reasons)
+        return Rankings.of(posts.ids, lists, why if explain else None)
+
+    # ---- neighbours among the training posts
+
+    def _others(self, posts: Posts) -> list[list[_Found]]:
+        found: list[list[_Found]] = [[] for _ in posts.ids]
+        names = posts.communities if self.scope == "community" else [""] * len(posts)
+        for name in dict.fromkeys(names):
+            if name not in self.groups_:
+                continue
+            rows = [i for i, n in enumerate(names) if n == name]
+            for at in range(0, len(rows), 128):
+                some = rows[at : at + 128]
+                scores = self._similar([posts.texts[i] for i in some], name)
+                for i, row in zip(some, scores):
+                    found[i] = self._nearest(row, name, posts.ids[i])
+        return found
+
+    def _similar(self, texts: list[str], name: str) -> Floats:
+        """Similarity of texts to all posts of a group; (texts, posts)."""
+        group = self.groups_[name]
+        if self.by == "vectors":
+            return np.asarray(_unit(self.encoder.encode(texts)) @ group["vectors"].T)
+        queries = [_query(self.tokens.split(text), self._indices[name]) for text in texts]
+        scores = np.zeros((len(texts), len(group["ids"])), dtype=np.float32)
+        for row, (at, count) in zip(scores, queries):
+            if len(at):
+                row += group["weights"][at].T @ count
+        return scores
+
+    def _nearest(self, scores: Floats, name: str, asked: str) -> list[_Found]:
+        itself = self._places[name].get(asked)
+        if itself is not None:
+            scores[itself] = -1
+        top = np.flatnonzero(scores > 0)
+        if len(top) > self.neighbours:
+            some = scores[top]
+            top = top[some >= np.partition(some, -self.neighbours)[-self.neighbours]]
+        # Equal scores: the later post first.
+        top = top[np.lexsort((-top, -scores[top]))][: self.neighbours]
+        ids, tags = self.groups_[name]["ids"], self.groups_[name]["tags"]
+        return [(ids[i], tags[i], w) for i, w in zip(top.tolist(), self._weigh(scores[top]))]
+
+    def _weigh(self, scores: Floats) -> list[float]:
+        """Weights of neighbours from their similarities, best first; the nearest weighs 1."""
+        if not len(scores):
+            return []
+        if self.by == "vectors":
+            return np.exp((scores - scores[0]) / self.temperature).tolist()
+        return ((scores / scores[0]) ** self.power).tolist()
+
+    # ---- neighbours among the user's own posts
+
+    def _own(self, posts: Posts, history: History) -> list[list[_Found]]:
+        found: list[list[_Found]] = []
+        past = history.posts
+        for i, rows in enumerate(history.before(posts, last=self.last)):
+            earlier = [row for row in rows.tolist() if past.tags[row] and past.ids[row] != posts.ids[i]]
+            scores = self._likeness(posts.texts[i], [past.texts[row] for row in earlier])
+            order = [j for j in np.lexsort((-np.arange(len(scores)), -scores)).tolist() if scores[j] > 0]
+            order = order[: self.neighbours]
+            near = [(past.ids[earlier[j]], past.tags[earlier[j]]) for j in order]
+            found.append([(post, tags, w) for (post, tags), w in zip(near, self._weigh(scores[order]))])
+        return found
+
+    def _likeness(self, text: str, earlier: list[str]) -> Floats:
+        """Similarity of a text to each of a few earlier ones."""
+        read = [self._remember(each) for each in earlier]
+        if self.by == "vectors":
+            mine = _unit(self.encoder.encode([text]))[0]
+            return np.array([mine @ vector for vector in read], dtype=np.float32)
+        asked = Counter(self.tokens.split(text))
+        return np.array([_dot(asked, weights) for weights in read], dtype=np.float32)
+
+    def _remember(self, text: str) -> Any:
+        known = self._read
+        if text not in known:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            if self.by == "vectors":
+                known[text] = _unit(self.encoder.encode([text]))[0]
+            else:
+                known[text] = self._word_weights(text)
+        return known[text]
+
+    def _word_weights(self, text: str) -> dict[str, float]:
+        """BM25 weights of a text's words; a word that training did not know is as rare as can be."""
+        group, index = self.groups_[""], self._indices[""]
+        counts = Counter(self.tokens.split(text))
+        discount = K1 * (1 - B + B * counts.total() / group["length"])
+        common, rarest = set(group["common"]), float(np.log(1 + (group["posts"] + 0.5) / 0.5))
+        idf = {word: float(group["idf"][index[word]]) if word in index else rarest for word in counts}
+        return {w: idf[w] * n * (K1 + 1) / (n + discount) for w, n in counts.items() if w not in common}
+
+
+def _vote(
+    neighbours: Sequence[_Found], allowed: Mapping[str, str] | None, k: int, explain: bool
+) -> tuple[list[tuple[str, float]], list[tuple[Reason, ...]]]:
+    """The neighbours' tags by their share of the weight, and for each tag its three nearest bearers."""
+    sums: dict[str, float] = {}
+    for _, tags, weight in neighbours:
+        for tag in tags:
+            if allowed is None or tag in allowed:
+                sums[tag] = sums.get(tag, 0.0) + weight
+    whole = sum(weight for *_, weight in neighbours)
+    row = [(tag, part / whole) for tag, part in sorted(sums.items(), key=lambda x: (-x[1], x[0]))[:k]]
+    if not explain:
+        return row, []
+    bearers = [[Reason("neighbour", post, w) for post, tags, w in neighbours if tag in tags][:3] for tag, _ in row]
+    return row, [tuple(found) for found in bearers]
+
+
+def _bm25(
+    counts: Counter[str], of: Mapping[str, Any], index: Mapping[str, int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Known words of a post and their BM25 weights, both of shape (words,)."""
+    at, count = _query(counts, index)
+    discount = K1 * (1 - B + B * counts.total() / of["length"])
+    return at, (of["idf"][at] * count * (K1 + 1) / (count + discount)).astype(np.float32)
+
+
+def _query(
+    words: Sequence[str] | Counter[str], index: Mapping[str, int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Known words and how often each is used, both of shape (words,)."""
+    counts = words if isinstance(words, Counter) else Counter(words)
+    pairs = [(at, n) for word, n in counts.items() if (at := index.get(word)) is not None]
+    made = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return made[:, 0], made[:, 1].astype(np.float32)
+
+
+def _dot(a: Mapping[str, int], b: Mapping[str, float]) -> float:
+    return sum(value * b[at] for at, value in a.items() if at in b)
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Rows of length one; zero rows stay. (n, dim)."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
