@@ -1,0 +1,1 @@
+"""Metrics, honest protocol, comparison and report."""
