@@ -1,0 +1,397 @@
+"""The command line: one function per verb, thin over the library; the one place where errors become messages."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+from hashloom import progress
+from hashloom.cli_errors import told
+from hashloom.cli_files import check_place, opened, recipe_of, write_json, write_text
+
+if TYPE_CHECKING:
+    from hashloom.data.read import Report
+    from hashloom.recommender import Recommender
+    from hashloom.tag_space import TagSpaces
+    from hashloom.types import Posts
+
+app = typer.Typer(
+    name="hashloom",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+How = Literal["time", "random", "community", "none"]
+PostsFile = Annotated[
+    Path, typer.Argument(metavar="POSTS", help="Posts: .parquet, .jsonl(.gz) or .csv; - reads JSON lines.")
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that hashloom train wrote.")]
+Earlier = Annotated[
+    Path | None,
+    typer.Option("--history", metavar="POSTS", help="Earlier posts, on top of those that the model remembers."),
+]
+Page = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with plots too.")]
+Seed = Annotated[int, typer.Option("--seed", help="For everything that is drawn by chance.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first wrong row instead of leaving it out.")]
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+) -> None:
+    """Hashtags for posts, learnt from your own posts.
+
+    The way of the work: [bold]import → describe → train → evaluate → recommend[/bold]. Each verb's --help has examples.
+    """
+    if version:
+        from hashloom import __version__
+
+        print(f"hashloom {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("import", epilog="Next: hashloom describe POSTS")
+def import_(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What it is: see hashloom list importers.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders of that kind.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="POSTS", help="Write here: .parquet or .jsonl.")],
+    zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="Of times that state none: Asia/Tokyo, +09:00, UTC.")
+    ] = None,
+    strict: Strict = False,
+) -> None:
+    """Turn another source into a file of posts. Hashtags leave the text and become tags.
+
+    [dim]hashloom import csv captions.csv -o posts.parquet --zone Asia/Tokyo[/dim]
+
+    [dim]hashloom import stackexchange bicycles.7z diy.7z -o posts.parquet[/dim]
+    """
+    from hashloom.data.read import BadInput, import_posts, write
+
+    if not out.name.lower().endswith((".parquet", ".jsonl")):
+        raise BadInput(f"{out}: posts are written to .parquet or .jsonl; give it one of these endings")
+    with progress.stage(f"importing {kind}"):
+        posts, report = import_posts(kind, paths, zone=zone, strict=strict)
+        write(posts, out)
+    tell(report.summary())
+
+
+@app.command(epilog="Next: hashloom train two-stage POSTS -o MODEL")
+def describe(posts: PostsFile, html: Page = None) -> None:
+    """Show what is in a set of posts: tags, users, communities, lengths, gaps, time.
+
+    [dim]hashloom describe posts.parquet --html posts.html[/dim]
+    """
+    from hashloom.data.describe import describe as look
+
+    found = look(given(posts))
+    print(found.text(), end="")
+    if html:
+        write_text(html, found.html())
+
+
+@app.command(epilog="Next: hashloom evaluate MODEL POSTS; hashloom recommend MODEL NEW_POSTS")
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name (hashloom list recipes) or a .toml file.")],
+    posts: PostsFile,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="MODEL", help="The folder to keep the model in.")],
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a setting; dots go inside. May be repeated."),
+    ] = None,
+    split: Annotated[
+        How, typer.Option(help="Which posts are held back for evaluation; none: learn from all.")
+    ] = "time",
+    seed: Seed = 0,
+    spaces: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Lists, aliases and denied tags by community; see docs/posts.md."),
+    ] = None,
+) -> None:
+    """Learn from tagged posts and keep the model as a folder.
+
+    [dim]hashloom train two-stage posts.parquet -o my-model[/dim]
+
+    [dim]hashloom train nearest posts.parquet -o my-model --set neighbours=50 --set prepare.min_tag_count=3[/dim]
+
+    [dim]hashloom train two-stage posts.parquet -o my-model --split none[/dim]
+    """
+    from hashloom.evaluate import protocol
+
+    settings = recipe_of(recipe, change or [])
+    check_model_place(out)
+    listed = tag_spaces(spaces) if spaces else None
+    learnt = given(posts, some=True)
+    tell(f"training {settings['name']} on {len(learnt):,} posts (split: {split})")
+    with progress.stage(f"training {settings['name']}"):
+        trained = protocol.train(settings, learnt, how=split, seed=seed, spaces=listed)
+        protocol.publish(trained, out)
+    parts = trained.split
+    counts = ", ".join(
+        f"{len(p):,} {n}"
+        for n, p in (("training", parts.train), ("validation", parts.validation), ("test", parts.test))
+    )
+    tell(f"{out}: trained in {trained.seconds:.1f} s ({counts} posts)")
+
+
+@app.command()
+def recommend(
+    model: Model,
+    posts: PostsFile,
+    k: Annotated[int, typer.Option("-k", min=1, help="At most so many tags for each post.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE.jsonl", help="Instead of the screen.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Give the reasons of each tag.")] = False,
+    history: Earlier = None,
+    strict: Strict = False,
+) -> None:
+    """Suggest tags: one line of JSON for each post, in order, as soon as there is an answer.
+
+    [dim]hashloom recommend my-model new.jsonl -k 5 -o answers.jsonl[/dim]
+
+    [dim]echo '{"id": "1", "community": "bakers", "text": "First rye loaf"}' | hashloom recommend my-model -[/dim]
+    """
+    from hashloom.cli_answers import Answers
+    from hashloom.data.read import BadInput
+
+    if str(posts) == str(history) == "-":
+        raise BadInput("only one of POSTS and --history can be standard input (-); give the other as a file")
+    if out and out.exists() and posts.exists() and out.samefile(posts):
+        raise BadInput(f"{out}: is the file of the posts themselves; choose another place for the answers")
+    known = loaded(model)
+    earlier = given(history) if history else None
+    with opened(out) as file:
+        answers = Answers(known, k, file, explain=explain, history=earlier, strict=strict, say=tell)
+        with progress.stage("recommending") if out else quiet():
+            answers.of(posts)
+        if answers.report.refused and not answers.answered:
+            place = "standard input" if str(posts) == "-" else posts
+            raise BadInput(f"no post could be read from {place}; see the lines above")
+    for said in answers.summary():
+        tell(f"hashloom: {said}")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    posts: PostsFile,
+    k: Annotated[list[int] | None, typer.Option("-k", min=1, help="Cut rankings at K; may be repeated.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON too.")] = None,
+    html: Page = None,
+    history: Earlier = None,
+) -> None:
+    """Measure a model on tagged posts that it has not learnt from.
+
+    Given the posts that it was trained on, it is measured on the part that was held back from it.
+
+    [dim]hashloom evaluate my-model posts.parquet -k 5 -k 10 --html report.html[/dim]
+    """
+    from hashloom import keeping
+    from hashloom.evaluate import protocol
+    from hashloom.evaluate.report import report, table
+
+    for place in (json, html):
+        if place:
+            check_place(place)
+    known, asked = loaded(model), given(posts)
+    earlier = given(history) if history else None
+    with progress.stage("measuring"):
+        found = protocol.evaluate(known, asked, said=keeping.manifest(model), ks=tuple(k or [10]), history=earlier)
+    print(table(found), end="")
+    if json:
+        write_json(json, found.as_json())
+    if html:
+        write_text(html, report(found))
+
+
+@app.command()
+def compare(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Names or .toml files.")],
+    posts: Annotated[Path, typer.Option("--posts", metavar="POSTS", help="Posts: .parquet, .jsonl(.gz) or .csv.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FOLDER", help="For report.html, table.md, results.json.")
+    ],
+    split: Annotated[How, typer.Option(help="How posts are held back for evaluation.")] = "time",
+    seed: Seed = 0,
+    makers: Annotated[bool, typer.Option("--makers", help="A row for each maker of a two-stage recipe too.")] = False,
+) -> None:
+    """Train recipes on the same posts, measure them on the same later posts, and report.
+
+    Answers are kept in FOLDER/answers: stopped and started again, the comparison goes on where it was.
+
+    [dim]hashloom compare popular linear two-stage --posts posts.parquet -o report[/dim]
+    """
+    from hashloom.evaluate import protocol
+    from hashloom.evaluate.report import markdown, report, table
+
+    chosen = [recipe_of(name) for name in recipes]
+    check_report_place(out)
+    asked = given(posts, some=True)
+    with progress.stage("comparing"):
+        found = protocol.compare(chosen, asked, how=split, seed=seed, say=tell, folder=out / "answers", makers=makers)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "results.json", found.as_json())
+    write_text(out / "table.md", markdown(found))
+    write_text(out / "report.html", report(found))
+    print(table(found), end="")
+    tell(f"{out / 'report.html'}: the report")
+
+
+@app.command("list")
+def list_(
+    room: Annotated[
+        Literal["recommenders", "recipes", "encoders", "metrics", "importers"],
+        typer.Argument(metavar="WHAT", help="recommenders, recipes, encoders, metrics or importers"),
+    ],
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Everything about this one.")] = None,
+    fields: Annotated[bool, typer.Option("--fields", help="Everything about each.")] = False,
+) -> None:
+    """Show what there is; with a name, its settings too.
+
+    [dim]hashloom list recommenders[/dim]
+
+    [dim]hashloom list recommenders nearest[/dim]
+    """
+    from hashloom.cli_list import details, lines
+
+    print(details(room, [name] if name else None) if name or fields else lines(room))
+
+
+# ---------------------------------------------------------------- what the verbs share
+
+
+def tell(text: str) -> None:
+    """Say something to the person: on standard error, so that answers stay clean."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def given(path: Path, *, some: bool = False) -> Posts:
+    """The posts of a file (``some``: at least one); what was refused is told."""
+    from hashloom.data.read import BadInput, read
+
+    with progress.stage(f"reading {path}"):
+        posts, report = read(path)
+    if untidy(report):
+        tell(report.summary())
+    if some and not len(posts):
+        raise BadInput(f"{path}: holds no posts; nothing to learn from")
+    return posts
+
+
+def tag_spaces(path: Path) -> TagSpaces:
+    """The tag spaces of a JSON file: community → its list, aliases, denied tags."""
+    import json
+
+    from hashloom.data.read import BadInput
+    from hashloom.tag_space import TagSpaces
+
+    try:
+        return TagSpaces.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        form = '{"bakers": {"tags": ["Rye", "Oat"], "closed": true, "denied": [], "aliases": {}}}'
+        raise BadInput(f"{path}: cannot be read as tag spaces ({error}); write e.g. {form}") from None
+
+
+def untidy(report: Report) -> bool:
+    """Whether there is something to tell of a file that was read."""
+    return bool(report.refused or report.duplicates or report.cut)
+
+
+def loaded(folder: Path) -> Recommender:
+    """The recommender kept in a folder."""
+    from hashloom.data.read import BadInput
+    from hashloom.recommender import Recommender, load
+
+    with progress.stage(f"loading {folder}"):
+        model = load(folder)
+    if not isinstance(model, Recommender):
+        raise BadInput(f"{folder}: holds {type(model).__name__}, which suggests no tags; give a trained recommender")
+    return model
+
+
+def check_model_place(folder: Path) -> None:
+    """Refuse before hours of training what could not be written after them."""
+    from hashloom.data.read import BadInput
+
+    if (folder / "manifest.json").is_file():
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder}: is there and is no Hashloom model; choose another name")
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"{folder}: cannot be written, because {above} cannot; choose another place")
+
+
+def check_report_place(folder: Path) -> None:
+    """Refuse a place that holds something else: a file, or a model, which one more file would damage."""
+    from hashloom.data.read import BadInput
+
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder}: is a file; the report needs a folder")
+    if (folder / "manifest.json").exists():
+        raise BadInput(f"{folder}: holds a model; choose another folder for the report")
+    check_place(folder / "report.html") if folder.is_dir() else check_model_place(folder)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress: the answers themselves are on the screen."""
+    yield
+
+
+# ---------------------------------------------------------------- errors
+
+
+def main() -> NoReturn:
+    """What the command ``hashloom`` runs."""
+    # Before any library starts threads: ones that spin while they wait slow a busy machine down tenfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, _ended)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a letter must not end the work.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(run(sys.argv[1:]))
+
+
+def _ended(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out one command line. Gives 0, 1 (inner failure), 2 (bad input), 130 (Ctrl-C) or 141 (closed pipe)."""
+    progress.watch()
+    try:
+        command = typer.main.get_command(app)
+        with command.make_context("hashloom", arguments) as context:
+            command.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as done:
+        return done.exit_code
+    except KeyboardInterrupt:
+        tell("hashloom: stopped; nothing half-made was left behind")
+        return 130
+    except BrokenPipeError:
+        # The reader went away (| head). Python would flush once more at its end and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if os.environ.get("HASHLOOM_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        code, text = told(error)
+        tell(f"hashloom: {text}")
+        return code
+    return 0
