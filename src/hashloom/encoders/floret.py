@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from hashloom.encoders._vectors import unit
 from hashloom.encoders.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Floret:
 
     @cached_property
     def _unit_table(self) -> NDArray[np.float32]:
-        return _unit(self.table_.astype(np.float32))
+        return unit(self.table_.astype(np.float32))
 
     @cached_property
     def _remembered(self) -> dict[str, NDArray[np.float32]]:
@@ -181,7 +182,7 @@ class Floret:
         for word in words:
             vector = known.get(word)
             if vector is None:
-                vector = _unit(self._hashed(word)[None])[0]
+                vector = unit(self._hashed(word)[None])[0]
                 if len(known) < REMEMBERED:
                     known[word] = vector
             total += vector
@@ -248,8 +249,3 @@ def _finished(number: int) -> int:
     number = (number ^ (number >> 33)) * 0xFF51AFD7ED558CCD & _WIDE
     number = (number ^ (number >> 33)) * 0xC4CEB9FE1A85EC53 & _WIDE
     return number ^ (number >> 33)
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashloom import tags as naming
+from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Recommender, best
@@ -252,9 +253,9 @@ class Multilabel(_Learnt, Recommender):
             return np.zeros((len(tags), 1), dtype=np.float32)
         words = self._tokens.split_all([naming.words(tag) for tag in tags])
         made = {word: at for at, word in enumerate(dict.fromkeys(word for found in words for word in found))}
-        units = _unit(self._spread(self.encoder.vectors(list(made))))
+        units = unit(self._spread(self.encoder.vectors(list(made))))
         sums = [units[[made[word] for word in found]].sum(axis=0) for found in words]
-        return _unit(np.asarray(sums, dtype=np.float32).reshape(len(tags), units.shape[1]))
+        return unit(np.asarray(sums, dtype=np.float32).reshape(len(tags), units.shape[1]))
 
     @cached_property
     def _tokens(self) -> Tokens:
@@ -297,11 +298,6 @@ def _training() -> ModuleType:
     # OpenMP threads that spin while they wait make training ten times slower on a machine that has other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return importlib.import_module("hashloom.recommenders._multilabel_training")
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
 
 def _reasons(text: str, words: Sequence[str], weights: NDArray[np.float32]) -> tuple[Reason, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hashloom.data.history import History
+from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Recommender
@@ -81,7 +82,7 @@ class Nearest(Recommender):
         """Posts that are searched together: ids, tags and either vectors or words with their weights."""
         found: dict[str, Any] = {"ids": posts.ids, "tags": posts.tags}
         if self.by == "vectors":
-            return found | {"vectors": _unit(self.encoder.encode(posts.texts))} if self.scope != "own" else found
+            return found | {"vectors": unit(self.encoder.encode(posts.texts))} if self.scope != "own" else found
         counts = [Counter(words) for words in self.tokens.split_all(posts.texts)]
         found |= self._vocabulary(counts)
         if self.scope == "own":
@@ -154,7 +155,7 @@ class Nearest(Recommender):
         """Similarity of texts to all posts of a group; (texts, posts)."""
         group = self.groups_[name]
         if self.by == "vectors":
-            return np.asarray(_unit(self.encoder.encode(texts)) @ group["vectors"].T)
+            return np.asarray(unit(self.encoder.encode(texts)) @ group["vectors"].T)
         queries = [_query(self.tokens.split(text), self._indices[name]) for text in texts]
         scores = np.zeros((len(texts), len(group["ids"])), dtype=np.float32)
         for row, (at, count) in zip(scores, queries):
@@ -201,7 +202,7 @@ class Nearest(Recommender):
         """Similarity of a text to each of a few earlier ones."""
         read = [self._remember(each) for each in earlier]
         if self.by == "vectors":
-            mine = _unit(self.encoder.encode([text]))[0]
+            mine = unit(self.encoder.encode([text]))[0]
             return np.array([mine @ vector for vector in read], dtype=np.float32)
         asked = Counter(self.tokens.split(text))
         return np.array([_dot(asked, weights) for weights in read], dtype=np.float32)
@@ -212,7 +213,7 @@ class Nearest(Recommender):
             if len(known) >= REMEMBERED:
                 known.clear()
             if self.by == "vectors":
-                known[text] = _unit(self.encoder.encode([text]))[0]
+                known[text] = unit(self.encoder.encode([text]))[0]
             else:
                 known[text] = self._word_weights(text)
         return known[text]
@@ -265,9 +266,3 @@ def _query(
 
 def _dot(a: Mapping[str, int], b: Mapping[str, float]) -> float:
     return sum(value * b[at] for at, value in a.items() if at in b)
-
-
-def _unit(vectors: Floats) -> Floats:
-    """Rows of length one; zero rows stay. (n, dim)."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

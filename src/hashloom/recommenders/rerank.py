@@ -19,6 +19,7 @@ from annotated_types import Ge
 
 from hashloom import tags as naming
 from hashloom.data.history import History
+from hashloom.encoders._vectors import unit
 from hashloom.recommender import Recommender, best
 from hashloom.recommenders._evidence import Candidates, Counts, features, names_of_features
 from hashloom.types import Count, Encoder, Positive, Posts, Rankings, Reason, Share
@@ -234,7 +235,7 @@ class Rerank(Recommender):
         of_tags, of_posts = self._tag_vectors(encoder, [words[t] for t in used.tolist()]), encoder.encode(posts.texts)
         if self.vectors == "coordinates":
             return np.concatenate([of_posts[made.post], of_tags[at]], axis=1)
-        return np.einsum("ij,ij->i", _unit(of_posts)[made.post], _unit(of_tags)[at])[:, None]
+        return np.einsum("ij,ij->i", unit(of_posts)[made.post], unit(of_tags)[at])[:, None]
 
     @cached_property
     def _known_vectors(self) -> dict[str, Floats]:
@@ -302,8 +303,3 @@ def _places_in_community(posts: Posts) -> NDArray[np.float64]:
         rows = np.flatnonzero(communities == community)
         place[rows] = np.arange(len(rows)) / len(rows)
     return place
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

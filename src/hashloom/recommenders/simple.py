@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashloom.data.history import History
+from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Recommender, best
@@ -66,11 +67,11 @@ class Simple(Recommender):
             "tags": tags,
             "words": [text.casefold() for text in spoken],
             "uses": np.array([counts[tag] for tag in tags], dtype=np.float32),
-            "vectors": _unit(self.encoder.encode_tags(spoken)),
+            "vectors": unit(self.encoder.encode_tags(spoken)),
         }
 
     def _rank(self, posts: Posts, k: int, history: History, explain: bool) -> Rankings:
-        vectors = _unit(self.encoder.encode(posts.texts))
+        vectors = unit(self.encoder.encode(posts.texts))
         lists: list[list[tuple[str, float]]] = []
         why: list[list[tuple[Reason, ...]]] = []
         for text, community, vector in zip(posts.texts, posts.communities, vectors):
@@ -106,9 +107,3 @@ class Simple(Recommender):
 
 def _reasons(votes: NDArray[np.float64]) -> tuple[Reason, ...]:
     return tuple(Reason(source, name, float(v)) for (source, name), v in zip(LISTS, votes) if v > 0)
-
-
-def _unit(vectors: Floats) -> Floats:
-    """Rows of length one; zero rows stay. (n, dim)."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
