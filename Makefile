@@ -62,7 +62,7 @@ With your own posts (a CSV with the columns id, text, tags and, where known, com
   source $(BIN)/activate
   hashloom import csv my-posts.csv -o posts.parquet        (hashloom list importers shows other sources)
   hashloom describe posts.parquet
-  hashloom train two-stage posts.parquet -o my-model
+  hashloom train loom posts.parquet -o my-model
   hashloom evaluate my-model posts.parquet --html report.html
   hashloom recommend my-model new-posts.jsonl -k 5 --explain
 
@@ -74,7 +74,7 @@ demo: $(VENV)/.installed
 	@rm -rf demo && mkdir demo
 	hashloom describe samples/posts.jsonl --html demo/posts.html
 	@echo
-	hashloom train two-stage samples/posts.jsonl -o demo/model
+	hashloom train loom samples/posts.jsonl -o demo/model
 	@echo
 	hashloom evaluate demo/model samples/posts.jsonl --html demo/report.html
 	@echo

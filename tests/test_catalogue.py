@@ -56,3 +56,34 @@ def test_every_recipe_builds_and_says_what_it_is(name):
     assert recipe["about"]
     model = catalogue.build(recipe["model"])
     assert catalogue.build(model.settings()) == model
+
+
+def test_a_room_inside_a_room_is_a_room_of_its_own():
+    assert "descriptor" in catalogue.names("encoders.image")
+    assert "image" not in catalogue.names("encoders")
+    encoder = catalogue.build({"image": "descriptor", "rows": 3})
+    assert catalogue.room_of(type(encoder)) == "encoders.image"
+    assert catalogue.settings(encoder)["image"] == "descriptor"
+    with pytest.raises(catalogue.UnknownName, match="no image encoder 'descripter'; did you mean 'descriptor'"):
+        catalogue.build({"image": "descripter"})
+
+
+def test_a_recommender_may_have_fields_named_like_the_words_of_rooms():
+    assert catalogue.build({"encoder": {"encoder": "tfidf"}, "model": "nearest"}).name == "nearest"
+
+
+@pytest.mark.parametrize(
+    ("room", "name"), [(room, name) for room in ("encoders.image", "selections") for name in catalogue.names(room)]
+)
+def test_every_field_is_explained_also_inherited_ones_and_settings_build_again(room, name):
+    part = catalogue.find(room, name)
+    assert [s.name for s in catalogue.listing(part) if not s.about] == []
+    assert catalogue.build(catalogue.settings(part())) == part()
+
+
+@pytest.mark.parametrize("room", ["images", "selections"])
+def test_rooms_are_listed(room, capsys):
+    from hashloom.cli_list import details, lines
+
+    name = lines(room).split()[0]
+    assert details(room, [name]).startswith(f"{name}: ")

@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = sorted(p for p in (ROOT / "src/hashloom").rglob("*.py") if ">>>" in p.read_text("utf-8"))
-RUN = ("tutorial", "posts", "evaluation", "models-on-disk")
+RUN = ("tutorial", "posts", "evaluation", "models-on-disk", "pictures-and-habit")
+PARTS = [n for room in ("recommenders", "encoders", "encoders.image", "selections") for n in catalogue.names(room)]
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.S | re.M)
 SIGNS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -87,7 +88,7 @@ def test_the_first_session_of_the_readme_runs(folder):
 
 def test_every_runnable_document_is_run():
     shown = {d.stem for d in DOCUMENTS for language, name, _ in blocks(d) if language == "console"}
-    assert shown == {"README", "tutorial", "evaluation"} <= {"README", *RUN}
+    assert shown == {"README", "tutorial", "evaluation", "pictures-and-habit"} <= {"README", *RUN}
 
 
 @pytest.fixture
@@ -132,8 +133,9 @@ def test_the_tables_match_the_code():
 @pytest.mark.parametrize(
     ("document", "names"),
     [
-        ("README.md", catalogue.names("recommenders") + catalogue.names("encoders")),
-        ("docs/settings.md", catalogue.names("recommenders") + catalogue.names("encoders")),
+        ("README.md", PARTS),
+        ("docs/settings.md", PARTS),
+        ("docs/pictures-and-habit.md", catalogue.names("encoders.image") + catalogue.names("selections")),
         ("docs/posts.md", catalogue.names("importers")),
         ("docs/posts.md", [*POST_FIELDS, *(f.name for f in fields(TagSpace) if f.name != "community")]),
         ("docs/evaluation.md", sorted(metrics().keys() - {f.__name__ for f in COUNTS})),

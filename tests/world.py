@@ -1,6 +1,7 @@
 """A tiny world whose right answers are known without any model."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from hashloom.types import Post, Posts
 
@@ -37,3 +38,29 @@ def undated(posts: Posts) -> Posts:
     import polars as pl
 
     return Posts.of(posts.frame.with_columns(pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias("created_at")))
+
+
+COLOURS = {"Red": (200, 30, 30), "Green": (30, 170, 40), "Blue": (30, 40, 200)}
+GRAIN = {"Rye": "rye flour kneaded", "Oat": "oat flakes toasted", "Spelt": "spelt dough rested"}
+
+
+def gallery(folder: Path, users: int = 6, each: int = 16, held: int = 4) -> tuple[Posts, Posts]:
+    """Posts whose first tag follows from the words, the second from the picture alone, the third from the author.
+
+    Pictures are drawn into ``folder``; each user's last ``held`` posts are held out.
+    """
+    from PIL import Image
+
+    rows, last = [], []
+    for u in range(users):
+        for i in range(each):
+            word, colour = list(GRAIN)[(i + u) % 3], list(COLOURS)[(i // 3 + u) % 3]
+            path = folder / f"{u}-{i}.png"
+            shade = tuple(min(255, c + (7 * i) % 40) for c in COLOURS[colour])
+            Image.new("RGB", (48, 40), shade).save(path)
+            post = Post(
+                f"{u}-{i}", f"{GRAIN[word]} again", "shop", f"u{u}", START + timedelta(hours=i * users + u),
+                (str(path),), (word, colour, f"Habit{u}"),
+            )  # fmt: skip
+            (last if i >= each - held else rows).append(post)
+    return Posts.of(rows).in_order(), Posts.of(last)

@@ -1,10 +1,11 @@
-"""Make the tables of the documents from the code: ``python tools/generate.py``; ``--check`` only says what differs.
+"""Make the tables of the documents from the code: ``python tools/generate.py [--check]``.
 
-A table stands between ``<!-- made: MAKER WORDS -->`` and ``<!-- /made -->``. A recipe without a page gets one.
+A table stands between ``<!-- made: MAKER WORD -->`` and ``<!-- /made -->``. A recipe without a page gets one.
 """
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import json
 import re
@@ -18,7 +19,7 @@ from hashloom.evaluate.formulas import COUNTS
 from hashloom.evaluate.metrics import ALIASES, metrics
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"(<!-- made: (\w+) ?([\w-]*) -->\n).*?(<!-- /made -->)", re.S)
+BLOCK = re.compile(r"(<!-- made: (\w+) ?([\w.-]*) -->\n).*?(<!-- /made -->)", re.S)
 PAGE = """# {name}
 
 {about}
@@ -57,9 +58,9 @@ def recommenders() -> str:
     return table("name|what it does|recipes", rows)
 
 
-def encoders() -> str:
-    """Every file of the room of encoders, linked to its settings."""
-    return table("name|what it does", ([_to_settings(n), about("encoders", n)] for n in names("encoders")))
+def parts(room: str) -> str:
+    """Every part of a room, linked to its settings."""
+    return table("name|what it does", ([_to_settings(n), about(room, n)] for n in names(room)))
 
 
 def names(room: str) -> list[str]:
@@ -189,7 +190,7 @@ def _published(figures: dict[str, Any]) -> str:
 
 
 MAKERS: dict[str, Callable[..., str]] = {
-    maker.__name__: maker for maker in (recommenders, encoders, fields, importers, measures, recipes, recipe)
+    maker.__name__: maker for maker in (recommenders, parts, fields, importers, measures, recipes, recipe)
 }
 
 
@@ -227,4 +228,6 @@ def main(check: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main("--check" in sys.argv[1:]) else 0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, only say what differs")
+    sys.exit(1 if main(parser.parse_args().check) else 0)

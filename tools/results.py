@@ -1,127 +1,88 @@
 """Makes docs/results.md: trains and scores the recipes on the real posts, one table a set.
 
-    python tools/results.py run stackexchange     # trains, scores, writes docs/results/stackexchange.md
-    python tools/results.py page                  # puts docs/results.md together from docs/results/*.md
+    python tools/results.py run instagram                  # trains, scores, writes docs/results/instagram.md and curves
+    python tools/results.py run instagram --only linear    # this row alone; prints, writes no page
+    python tools/results.py run instagram --only linear --again   # after a change of the model's code
+    python tools/results.py page                           # puts docs/results.md together from docs/results/*.md
 
-Answers are kept under .cache/results, so that a run that was stopped goes on where it was. The posts are looked for in
-../shared/data; they are real people's and are not part of this repository.
+Answers are kept under .cache/results, so that a run that was stopped goes on where it was, and several processes can
+make the rows of one table: each takes what no other is making, and a last ``run`` finds them all. The tables are those
+of result_tables.py. The posts are looked for in ../shared/data; they are real people's and are not part of this
+repository.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from functools import partial
+from xml.etree import ElementTree
 
-from hashloom import catalogue
-from hashloom.data.read import read
-from hashloom.evaluate.compare import Interval
+from result_tables import ROOT, TABLES, Table
+
+from hashloom.evaluate.compare import Difference
+from hashloom.evaluate.figure import figure
 from hashloom.evaluate.findings import Findings
 from hashloom.evaluate.protocol import compare
 from hashloom.evaluate.report import report
-from hashloom.evaluate.tables import markdown, number
-from hashloom.types import Posts
+from hashloom.evaluate.tables import markdown, number, span, title
 
-ROOT = Path(__file__).parents[1]
-DATA = ROOT.parent / "shared" / "data"
 OUT = ROOT / "docs" / "results"
 KEPT = ROOT / ".cache" / "results"
-PAPER = ["commune-lightgbm", "commune-lightgbm-simple", "commune-two-stage"]
-MINILM = [("encoder.weights", "minilm"), ("encoder.max_tokens", "128"), ("depth", "20")]
 
 
-@dataclass(frozen=True)
-class Table:
-    """One table: which posts, which recipes (with changed fields), and what to say of it."""
-
-    title: str
-    file: str
-    recipes: Sequence[str]
-    every: int = 1
-    changes: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    makers: bool = True
-    about: str = ""
-
-
-def _tokeniser(mode: str) -> list[tuple[str, str]]:
-    return [("tokens.japanese", mode)]
-
-
-TABLES = {
-    "stackexchange": Table(
-        "Stack Exchange: four communities, each with its own tags, by order of posting",
-        "stackexchange/posts.parquet",
-        ["popular", *PAPER, "two-stage"],
-        about="No times and no authors: the habit makers have nothing to say here. Cut 70/10/20 in each community.",
-    ),
-    "lobsters": Table(
-        "Lobsters: one community, authors known, by time",
-        "lobsters/posts.parquet",
-        ["popular", "popular-recent", "own-frequency", "own-recency", *PAPER, "two-stage"],
-        about="A text is a title with the linked page's domain.",
-    ),
-    "vectorisers": Table(
-        "Vectorisers for the paper's ranker, on every twelfth Stack Exchange post",
-        "stackexchange/posts.parquet",
-        ["commune-two-stage", "commune-vectors-tfidf", "commune-vectors-separate", "commune-vectors-unified"],
-        every=12,
-        changes={
-            "commune-two-stage": [("depth", "20")],
-            "commune-vectors-tfidf": [("depth", "20")],
-            "commune-vectors-separate": MINILM,
-            "commune-vectors-unified": MINILM,
-        },
-        makers=False,
-        about="Twenty candidates a post; the sentence encoder is all-MiniLM-L6-v2 (English), as ruri-small could "
-        "not be had. The joined way encodes every pair of post and tag, hence the small sample.",
-    ),
-    "japanese": Table(
-        "JSer.info: Japanese texts, one tokeniser a row, by time",
-        "jser_ja/posts.parquet",
-        [f"linear, {mode}" for mode in ("unidic", "ipadic", "sudachi_a", "sudachi_b", "sudachi_c")]
-        + [f"nearest, {mode}" for mode in ("unidic", "ipadic", "sudachi_a", "sudachi_b", "sudachi_c")]
-        + ["two-stage", "popular"],
-        about="The linear model reads character n-grams beside words; `nearest` reads words alone.",
-    ),
-}
-
-
-def _recipe(table: Table, name: str) -> dict[str, Any]:
-    base, _, mode = name.partition(", ")
-    recipe = catalogue.recipe(base)
-    changes = table.changes.get(name, []) + (_tokeniser(mode) if mode else [])
-    model = recipe["model"]
-    if mode:
-        model = model | {"tokens": {"encoder": "tokens"}}
-    for path, value in changes:
-        model = catalogue.override(model, f"{path}={value}")
-    return recipe | {"name": name, "model": model}
-
-
-def run(name: str, only: Sequence[str] = ()) -> None:
-    """Train and score one table's recipes; write its page and its report."""
+def run(name: str, only: Sequence[str] = (), again: bool = False) -> None:
+    """Train and score one table's rows; write its page, its curves and its report. ``again``: forget kept answers."""
     table = TABLES[name]
-    posts, _ = read(DATA / table.file)
-    if table.every > 1:
-        posts = Posts(posts.frame[:: table.every])
-    recipes = [_recipe(table, each) for each in only or table.recipes]
-    found = compare(recipes, posts, folder=KEPT, makers=table.makers, say=print)
+    for row in only:
+        if row not in table.recipes:
+            raise SystemExit(f"table {name!r} has no row {row!r}; there are: {'; '.join(table.recipes)}")
+    for row in only or table.recipes if again else ():
+        forget(row)
+    found = compare(
+        table.rows(),
+        table.posts(),
+        how=table.split,
+        seeds=table.seeds,
+        folder=KEPT,
+        makers=table.makers,
+        pairs=() if only else table.pairs,
+        only=only,
+        say=partial(print, flush=True),
+    )
     if only:
         print(markdown(found))
         return
+    write(name, table, found)
+
+
+def forget(row: str) -> None:
+    """Remove what is kept of a row, in all tables: its model's code has changed, which settings do not show."""
+    for path in KEPT.glob("*.parquet"):
+        if re.fullmatch(re.escape(row) + r"-[0-9a-f]{12}\.parquet", path.name):
+            path.unlink()
+
+
+def write(name: str, table: Table, found: Findings) -> None:
+    """The page and the curves of a table, for the documents, and its report, which shows posts and stays here."""
     OUT.mkdir(parents=True, exist_ok=True)
+    drawn = figure(found)
+    ElementTree.fromstring(drawn)  # a picture that is no XML would show as nothing
+    (OUT / f"{name}-curves.svg").write_text(drawn, encoding="utf-8")
     (OUT / f"{name}.md").write_text(_section(name, table, found), encoding="utf-8")
     KEPT.mkdir(parents=True, exist_ok=True)
     (KEPT / f"{name}.html").write_text(report(found), encoding="utf-8")
-    print(f"{OUT / name}.md and {KEPT / name}.html")
+    print(f"{OUT / name}.md, {OUT / name}-curves.svg and {KEPT / name}.html")
 
 
 def _section(name: str, table: Table, found: Findings) -> str:
-    parts = [f"## {table.title}", table.about, f"`python tools/results.py run {name}`", markdown(found).rstrip()]
+    parts = [f"## {table.title}", table.about, _how(table, found), f"`python tools/results.py run {name}`"]
+    parts += [markdown(found).rstrip(), f"![Metrics against K = 1 … 10]({name}-curves.svg)"]
     parts += [f"### The best row against the others\n\n{_differences(found)}"]
+    parts += [f"### Pair by pair\n\n{_pairs(found)}"] if found.pairs else []
     parts += [f"### By slice: {found.headline}\n\n{_slices(found)}"]
     published = list(_published(found))
     if published:
@@ -130,24 +91,58 @@ def _section(name: str, table: Table, found: Findings) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _how(table: Table, found: Findings) -> str:
+    """What the columns beside the metrics say, where they are there."""
+    said = []
+    if any(result.runs for result in found.results):
+        seeds = ", ".join(map(str, table.seeds))
+        said += [f"Networks were trained with the seeds {seeds}; a post's score is the mean over them."]
+    if any(found.peaks.ks):
+        said += ["The best K is where F1 of the averages peaks on the validation part, never on the test part."]
+    return " ".join(said)
+
+
 def _differences(found: Findings) -> str:
-    rows = [f"| {found.names[0]} against | {found.headline}: difference | ratio |\n| --- | --: | --: |"]
-    for other, gap in found.differences:
-        rows.append(f"| {other} | {_span(gap.difference)} | {_span(gap.ratio)} |")
-    return "\n".join(rows)
+    best, f1 = found.names[0], any(found.peaks.ks)
+    heads = [f"{best} against", f"{found.headline}: difference", "ratio"]
+    heads += ["F1 at each one's best K: difference", "ratio"] if f1 else []
+    rows = [heads, ["---", *["--:"] * (len(heads) - 1)]]
+    for i, (other, gap) in enumerate(found.differences, 1):
+        rows.append([other, *_apart(gap), *(_apart(found.peaks.difference(0, i)) if f1 else [])])
+    return _table(rows)
 
 
-def _span(one: Interval) -> str:
-    return f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+def _apart(one: Difference | None) -> list[str]:
+    return ["–", "–"] if one is None else [span(one.difference), span(one.ratio)]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _pairs(found: Findings) -> str:
+    rows = [["rows", "metric", "posts", "n", "difference", "ratio"], ["---", "---", "---", "--:", "--:", "--:"]]
+    for one in found.pairs:
+        for each in one.rows:
+            head = [f"{one.first} − {one.second}", title(each.metric), each.label, f"{each.posts:,}"]
+            rows.append([*head, *_apart(each.difference)])
+    return _table(rows)
 
 
 def _slices(found: Findings) -> str:
-    best = found.names[:6]
-    rows = ["| slice | posts | " + " | ".join(best) + " |", "| --- | --: |" + " --: |" * len(best)]
+    shown = _shown(found)
+    rows = [["slice", "posts", *(found.names[i] for i in shown)], ["---", *["--:"] * (len(shown) + 1)]]
     for kind, labels in found.slices.items():
         for label, (count, values) in labels.items():
-            rows.append(f"| {kind}: {label} | {count:,} | " + " | ".join(number(v) for v in values[: len(best)]) + " |")
-    return "\n".join(rows)
+            rows.append([f"{kind}: {label}", f"{count:,}", *(number(values[i]) for i in shown)])
+    return _table(rows)
+
+
+def _shown(found: Findings) -> list[int]:
+    """The six best rows, the rows of named pairs, and the best counting row."""
+    named = {name for pair in found.experiment.pairs for name in pair}
+    floor = next((i for i, result in enumerate(found.results) if result.floor), 0)
+    return [i for i, name in enumerate(found.names) if i < 6 or i == floor or name in named]
 
 
 def _published(found: Findings) -> Iterator[str]:
@@ -159,11 +154,8 @@ def _published(found: Findings) -> Iterator[str]:
 def page() -> None:
     """docs/results.md from its parts: an introduction written by hand, then the tables."""
     head = (OUT / "introduction.md").read_text(encoding="utf-8").replace("](../", "](")
-    parts = [
-        (OUT / f"{name}.md").read_text(encoding="utf-8")
-        for name in [*TABLES, "new-community"]
-        if (OUT / f"{name}.md").is_file()
-    ]
+    names = [name for name in [*TABLES, "new-community"] if (OUT / f"{name}.md").is_file()]
+    parts = [(OUT / f"{n}.md").read_text(encoding="utf-8").replace(f"]({n}-", f"](results/{n}-") for n in names]
     (ROOT / "docs" / "results.md").write_text("\n".join([head, *parts]), encoding="utf-8")
 
 
@@ -172,11 +164,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["run", "page"])
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)}; default: all")
-    parser.add_argument("--only", action="append", default=[], help="only these recipes; prints, writes no page")
+    parser.add_argument(
+        "--only", action="append", default=[], help="only this row (may be repeated); prints, writes no page"
+    )
+    parser.add_argument("--again", action="store_true", help="forget the kept answers of these rows, in all tables")
     given = parser.parse_args()
+    # Paths of encoders and caches in settings count from here, so that they are the same on every machine.
+    os.chdir(ROOT)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for name in (given.tables or TABLES) if given.verb == "run" else ():
-        run(name, given.only)
+        run(name, given.only, given.again)
     if given.verb == "page":
         page()
 

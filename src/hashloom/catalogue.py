@@ -19,10 +19,17 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-ROOMS = {"recommenders": "model", "forecasters": "forecaster", "encoders": "encoder"}
-"""Room → the word that names one of its parts in settings."""
+ROOMS = {
+    "recommenders": "model",
+    "forecasters": "forecaster",
+    "encoders": "encoder",
+    "encoders.image": "image",
+    "selections": "selection",
+}
+"""Room → the word that names one of its parts in settings. The first of these words in settings is what they name, so
+that a recommender may have a field ``encoder``, ``image`` or ``selection``."""
 
 
 class UnknownName(ValueError):
@@ -42,7 +49,8 @@ class Setting:
 def names(room: str) -> list[str]:
     """Every part of a room by name; reading the list imports none of them.
 
-    A file without a part of its own (the cache of encoders) starts with an underscore.
+    A file without a part of its own (the cache of encoders) starts with an underscore; a room inside a room
+    (``encoders.image``) is asked for by itself.
     """
     if room == "recipes":
         return sorted(path.stem for path in _recipes().glob("*.toml"))
@@ -50,7 +58,8 @@ def names(room: str) -> list[str]:
         package = _package(room)
     except ModuleNotFoundError:
         return []
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    files = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg)
+    return sorted(name for name in files if not name.startswith("_"))
 
 
 def _package(room: str) -> ModuleType:
@@ -61,13 +70,22 @@ def _package(room: str) -> ModuleType:
 def find(room: str, name: str) -> type:
     """The dataclass that the file of this name holds."""
     if name not in names(room):
-        raise UnknownName(no_such(f"{room.removesuffix('s')}", name, names(room)))
+        raise UnknownName(no_such(one_of(room), name, names(room)))
     module = importlib.import_module(f"hashloom.{room}.{name}")
     own = (x for x in vars(module).values() if isinstance(x, type) and x.__module__ == module.__name__)
     named = [x for x in own if is_dataclass(x) and x.__name__.lower() == name.replace("_", "")]
     if len(named) != 1:
-        raise UnknownName(f"hashloom/{room}/{name}.py must hold one dataclass named like the file")
+        raise UnknownName(f"hashloom/{room.replace('.', '/')}/{name}.py must hold one dataclass named like the file")
     return named[0]
+
+
+def one_of(room: str) -> str:
+    """What one thing of a room is called.
+
+    >>> one_of("recommenders"), one_of("encoders.image")
+    ('recommender', 'image encoder')
+    """
+    return "image encoder" if room == "encoders.image" else room.rpartition(".")[2].removesuffix("s")
 
 
 def about(room: str, name: str) -> str:
@@ -81,7 +99,7 @@ def about(room: str, name: str) -> str:
 
 def listing(part: type) -> list[Setting]:
     """The fields of a part with type, default and the line that explains each."""
-    notes = _notes(part)
+    notes = {name: note for kind in reversed(part.__mro__) if is_dataclass(kind) for name, note in _notes(kind).items()}
     hints = get_type_hints(part)
     rows = []
     for f in fields(part):
@@ -94,6 +112,7 @@ def listing(part: type) -> list[Setting]:
 
 
 def _notes(part: type) -> dict[str, str]:
+    """Field → the text below it, of the fields that the class itself writes down."""
     body = ast.parse(inspect.cleandoc(inspect.getsource(part))).body[0]
     assert isinstance(body, ast.ClassDef)
     notes = {}
@@ -105,8 +124,8 @@ def _notes(part: type) -> dict[str, str]:
 
 
 def room_of(part: type) -> str:
-    """The room that a part's class stands in."""
-    return part.__module__.split(".")[1]
+    """The room that a part's class stands in: ``encoders.image`` of ``hashloom.encoders.image.vit``."""
+    return ".".join(part.__module__.split(".")[1:-1])
 
 
 def is_part(value: object) -> bool:
@@ -155,6 +174,8 @@ def _checked(part: type, name: str, value: Any) -> Any:
     from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
     hint = get_type_hints(part, include_extras=True)[name]
+    if value == "none" and type(None) in get_args(hint) and str not in get_args(hint):
+        return None  # TOML has no word for it
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
     except PydanticUserError:

@@ -30,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-How = Literal["time", "random", "community", "none"]
+How = Literal["time", "random", "community", "user", "none"]
 PostsFile = Annotated[
     Path, typer.Argument(metavar="POSTS", help="Posts: .parquet, .jsonl(.gz) or .csv; - reads JSON lines.")
 ]
@@ -87,7 +87,7 @@ def import_(
     tell(report.summary())
 
 
-@app.command(epilog="Next: hashloom train two-stage POSTS -o MODEL")
+@app.command(epilog="Next: hashloom train loom POSTS -o MODEL")
 def describe(posts: PostsFile, html: Page = None) -> None:
     """Show what is in a set of posts: tags, users, communities, lengths, gaps, time.
 
@@ -121,11 +121,11 @@ def train(
 ) -> None:
     """Learn from tagged posts and keep the model as a folder.
 
-    [dim]hashloom train two-stage posts.parquet -o my-model[/dim]
+    [dim]hashloom train loom posts.parquet -o my-model[/dim]
 
     [dim]hashloom train nearest posts.parquet -o my-model --set neighbours=50 --set prepare.min_tag_count=3[/dim]
 
-    [dim]hashloom train two-stage posts.parquet -o my-model --split none[/dim]
+    [dim]hashloom train loom posts.parquet -o my-model --split none[/dim]
     """
     from hashloom.evaluate import protocol
 
@@ -225,22 +225,32 @@ def compare(
     ],
     split: Annotated[How, typer.Option(help="How posts are held back for evaluation.")] = "time",
     seed: Seed = 0,
-    makers: Annotated[bool, typer.Option("--makers", help="A row for each maker of a two-stage recipe too.")] = False,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,2", help="Train networks once with each of these and average.")
+    ] = None,
+    makers: Annotated[
+        bool, typer.Option("--makers", help="A row for each maker of a recipe that holds several too.")
+    ] = False,
 ) -> None:
     """Train recipes on the same posts, measure them on the same later posts, and report.
 
     Answers are kept in FOLDER/answers: stopped and started again, the comparison goes on where it was.
 
-    [dim]hashloom compare popular linear two-stage --posts posts.parquet -o report[/dim]
+    [dim]hashloom compare popular linear loom --posts posts.parquet -o report[/dim]
+
+    [dim]hashloom compare own-recency multilabel --posts posts.parquet -o report --split user --seeds 0,1,2[/dim]
     """
     from hashloom.evaluate import protocol
     from hashloom.evaluate.report import markdown, report, table
 
     chosen = [recipe_of(name) for name in recipes]
+    drawn = numbers(seeds) if seeds else [seed]
     check_report_place(out)
     asked = given(posts, some=True)
     with progress.stage("comparing"):
-        found = protocol.compare(chosen, asked, how=split, seed=seed, say=tell, folder=out / "answers", makers=makers)
+        found = protocol.compare(
+            chosen, asked, how=split, seed=seed, seeds=drawn, say=tell, folder=out / "answers", makers=makers
+        )
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", found.as_json())
     write_text(out / "table.md", markdown(found))
@@ -252,8 +262,12 @@ def compare(
 @app.command("list")
 def list_(
     room: Annotated[
-        Literal["recommenders", "recipes", "encoders", "metrics", "importers"],
-        typer.Argument(metavar="WHAT", help="recommenders, recipes, encoders, metrics or importers"),
+        Literal["recommenders", "recipes", "encoders", "images", "selections", "metrics", "importers"],
+        typer.Argument(
+            metavar="WHAT",
+            help="recommenders, recipes, encoders, images (encoders of pictures), selections (which earlier posts are "
+            "read), metrics or importers",
+        ),
     ],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Everything about this one.")] = None,
     fields: Annotated[bool, typer.Option("--fields", help="Everything about each.")] = False,
@@ -288,6 +302,16 @@ def given(path: Path, *, some: bool = False) -> Posts:
     if some and not len(posts):
         raise BadInput(f"{path}: holds no posts; nothing to learn from")
     return posts
+
+
+def numbers(text: str) -> list[int]:
+    """Different whole numbers between commas."""
+    from hashloom.data.read import BadInput
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts) or len(set(map(int, parts))) < len(parts):
+        raise BadInput(f"--seeds {text}: wants different whole numbers with commas between, such as 0,1,2")
+    return [int(part) for part in parts]
 
 
 def tag_spaces(path: Path) -> TagSpaces:

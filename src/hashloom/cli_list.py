@@ -28,7 +28,7 @@ def details(room: str, names: list[str] | None = None) -> str:
     known = _names(room)
     for name in names or []:
         if name not in known:
-            raise catalogue.UnknownName(catalogue.no_such(room.removesuffix("s"), name, known))
+            raise catalogue.UnknownName(catalogue.no_such(catalogue.one_of(_package(room)), name, known))
     return "\n\n".join(f"{name}: {_about(room, name)}\n{_detail(room, name)}".rstrip() for name in names or known)
 
 
@@ -41,7 +41,7 @@ def _names(room: str) -> list[str]:
 
 
 def _package(room: str) -> str:
-    return "data.importers" if room == "importers" else room
+    return {"importers": "data.importers", "images": "encoders.image"}.get(room, room)
 
 
 def _about(room: str, name: str) -> str:
@@ -61,7 +61,7 @@ def _detail(room: str, name: str) -> str:
     if room == "recipes":
         said = {k: v for k, v in catalogue.recipe(name).items() if k not in ("name", "about") and v}
         return "\n".join(f"  [{k}] {json.dumps(v, ensure_ascii=False)}" for k, v in said.items())
-    return "" if room == "importers" else _fields(catalogue.find(room, name))
+    return "" if room == "importers" else _fields(catalogue.find(_package(room), name))
 
 
 def _fields(part: type) -> str:

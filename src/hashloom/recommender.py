@@ -30,6 +30,8 @@ class Recommender(ABC):
 
     reads_history: ClassVar[bool] = False
     """Whether earlier posts are needed when asked; then the training posts are kept with the model."""
+    seeded: ClassVar[bool] = False
+    """Whether chance decides so much (a network's start) that comparisons train it once per seed."""
 
     spaces_: TagSpaces
     memory_: Posts
@@ -105,6 +107,10 @@ class Recommender(ABC):
     def uses_history(self) -> bool:
         """Whether this recommender or one inside it reads earlier posts."""
         return self.reads_history or any(part.uses_history() for part in self.inside())
+
+    def is_seeded(self) -> bool:
+        """Whether this recommender or one inside it is ``seeded``."""
+        return self.seeded or any(part.is_seeded() for part in self.inside())
 
     def share(self) -> None:
         """Give the tag spaces to the recommenders inside (they are kept once, by the outermost)."""

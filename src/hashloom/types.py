@@ -34,6 +34,43 @@ class Encoder(Protocol):
     def encode_tags(self, tags: Sequence[str]) -> NDArray[np.float32]: ...
 
 
+@dataclass(frozen=True)
+class Features:
+    """What encoders make for networks: words of texts or regions of pictures, one row per item.
+
+    ``values`` has shape (items, places, dim), ``mask`` (items, places), true where there is something: an item without
+    a true place has no such part. ``pooled``, where an encoder gives it, is one vector per item.
+    """
+
+    values: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    pooled: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """What turns pictures into regions; the files of the room ``encoders/image`` hold such."""
+
+    def fit(self, pictures: Sequence[str]) -> Any: ...
+    def features(self, pictures: Sequence[str]) -> Features: ...
+
+    if TYPE_CHECKING:
+        # Not part of what isinstance looks at: Python 3.11 would run the property, which loads weights.
+        @property
+        def grid(self) -> tuple[int, int]: ...
+
+
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """What turns a text into one vector per token, for networks."""
+
+    def fit(self, texts: Sequence[str], tags: Sequence[str] = ()) -> Any: ...
+    def features(self, texts: Sequence[str]) -> Features: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """One post; the same shape in a file's line, an API body and a store row.

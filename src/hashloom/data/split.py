@@ -1,4 +1,4 @@
-"""Posts cut into training, validation and test part: by time for the headline, random for parity with papers."""
+"""Posts cut into training, validation and test part: by time for the headline, by user, at random for parity."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from hashloom.types import UNDATED, Posts
 
-How = Literal["time", "random", "community", "none"]
+How = Literal["time", "random", "community", "user", "none"]
 PARTS = (0.7, 0.1, 0.2)
+DRAWN = ("random", "user")
+"""Splits that depend on a seed."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Split:
     def id(self) -> str:
         """Names the split in every table: two results with one id were scored on the same posts."""
         parts = "/".join(str(len(p)) for p in (self.train, self.validation, self.test))
-        return f"{self.how}-{self.fingerprint}-{parts}" + (f"-seed{self.seed}" if self.how == "random" else "")
+        return f"{self.how}-{self.fingerprint}-{parts}" + (f"-seed{self.seed}" if self.how in DRAWN else "")
 
 
 def split(
@@ -38,8 +40,12 @@ def split(
 ) -> Split:
     """Cut posts 70/10/20 (``parts``): ``time``, ``random``, ``community`` (by time in each) or ``none`` (all train).
 
+    ``user`` cuts the authors, drawn by the seed, not the posts: all posts of an author stand in one part, so that
+    those of the test part are strangers to the model. Posts without an author are drawn one by one.
+
     A set in which no post has a time is cut in the order given, within each community. Near-duplicates (same text
-    after folding, or the same ``dup_group``) stand on the side of the earliest of them (``grouped``).
+    after folding, or the same ``dup_group``) stand on the side of the earliest of them (``grouped``); with ``user``,
+    where authors must stay whole, an author's copy of a later part's post is left out instead.
 
     >>> from hashloom.types import Post
     >>> made = split(Posts.of([Post(str(i), f"post {i}") for i in range(10)]))
@@ -49,9 +55,11 @@ def split(
     if how not in get_args(How):
         raise ValueError(f"no split {how!r}; there are {', '.join(get_args(How))}")
     posts = posts.in_order()
-    side = _sides(posts, how, seed, parts)
-    if grouped and how != "none":
-        side = _together(side, near_duplicates(posts))
+    group = near_duplicates(posts) if grouped and how != "none" else np.arange(len(posts))
+    if how == "user":
+        side = _without_copies(_authors(posts, group, seed, parts), group)
+    else:
+        side = _together(_sides(posts, how, seed, parts), group)
     train, validation, test = (posts[side == part] for part in range(3))
     return Split(train, validation, test, how, seed, posts.fingerprint)
 
@@ -81,6 +89,21 @@ def _together(side: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.i
     first = np.full(int(group.max(initial=-1)) + 1, 3, dtype=np.int64)
     np.minimum.at(first, group, side)
     return first[group]
+
+
+def _authors(posts: Posts, group: NDArray[np.int64], seed: int, parts: tuple[float, float, float]) -> NDArray[np.int64]:
+    """The part of each post's author; copies without an author count as one author."""
+    seen: dict[object, int] = {}
+    named = (("copy", g) if u is None else u for u, g in zip(posts.users, group.tolist()))
+    author = np.array([seen.setdefault(name, len(seen)) for name in named], dtype=np.int64)
+    return np.random.default_rng(seed).permutation(_cut(len(seen), parts))[author]
+
+
+def _without_copies(side: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """-1 for posts of which a later part holds a copy: they belong to no part."""
+    last = np.full(int(group.max(initial=-1)) + 1, -1, dtype=np.int64)
+    np.maximum.at(last, group, side)
+    return np.where(side < last[group], -1, side)
 
 
 def near_duplicates(posts: Posts) -> NDArray[np.int64]:

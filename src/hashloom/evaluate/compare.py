@@ -149,10 +149,11 @@ class Bootstrap:
         """The score of one method with its interval."""
         return _percentiles(summarise(self.scores[method], metric), self.drawn(method, metric), self.level)
 
-    def paired(self, a: int, b: int, metric: str) -> Difference:
-        """How much better method ``a`` is than method ``b``."""
-        first, second = self.drawn(a, metric), self.drawn(b, metric)
-        here, there = summarise(self.scores[a], metric), summarise(self.scores[b], metric)
+    def paired(self, a: int, b: int, metric: str, other: str | None = None) -> Difference:
+        """How much better method ``a`` is than method ``b`` (measured by ``other``, where that is given)."""
+        other = metric if other is None else other
+        first, second = self.drawn(a, metric), self.drawn(b, other)
+        here, there = summarise(self.scores[a], metric), summarise(self.scores[b], other)
         known = ~np.isnan(first - second)
         chance = max(float(np.mean(first[known] <= second[known])), 1 / self.resamples) if known.any() else float("nan")
         apart = _percentiles(here - there, first - second, self.level)

@@ -12,7 +12,9 @@ import numpy as np
 from hashloom.evaluate.beyond import Spread, ceiling, known_share, spread, tag_counts, truths, vocabularies
 from hashloom.evaluate.compare import Bootstrap, Difference, Interval, over_users
 from hashloom.evaluate.hits import Hits
-from hashloom.evaluate.metrics import columns, parse, score, summarise
+from hashloom.evaluate.metrics import columns, parse, score, score_seeds, summarise
+from hashloom.evaluate.pairs import Pair, pair
+from hashloom.evaluate.peaks import Peaks
 from hashloom.evaluate.slices import slices
 from hashloom.types import Posts, Rankings, Scores
 
@@ -41,6 +43,9 @@ class Result:
     say. ``scores`` where measured already; what they lack is measured here. ``floor`` marks counting baselines.
     ``makers``: a two-stage method's candidates by maker, for the examples. ``published``: figures by metric id, with
     their ``source``. Times in seconds, for all posts together.
+
+    ``runs``: the same method trained with further seeds; a post's score is then the mean over the seeds. ``tuning``:
+    answers to the validation posts, on which K is chosen: the method's own under "", those of makers by name.
     """
 
     name: str
@@ -54,13 +59,21 @@ class Result:
     makers: Mapping[str, Rankings] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
+    runs: Sequence[Result] = ()
+    tuning: Mapping[str, Rankings] = field(default_factory=dict)
+
+    @property
+    def each(self) -> list[Result]:
+        """This result and those of further seeds."""
+        return [self, *self.runs]
 
 
 @dataclass(frozen=True)
 class Experiment:
     """What the results were measured on: data, split, metrics. ``history``: posts that habits could be learnt from.
 
-    The first of ``metrics`` is the headline: it orders the table and decides which method is best.
+    The first of ``metrics`` is the headline: it orders the table and decides which method is best. ``tuning``: the
+    validation posts on which the K of the best F1 is chosen. ``pairs``: methods to be told apart by name.
     """
 
     name: str
@@ -75,6 +88,8 @@ class Experiment:
     resamples: int = 2000
     date: str = ""
     about: str = ""
+    tuning: Posts | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 class Findings:
@@ -93,9 +108,9 @@ class Findings:
     def __init__(self, results: Sequence[Result], experiment: Experiment) -> None:
         if not results:
             raise ValueError("there is nothing to report: give at least one result")
-        for result in results:
-            if list(result.rankings.ids) != experiment.test.ids:
-                raise ValueError(f"the rankings of '{result.name}' are not those of the test posts, in their order")
+        for one in (one for result in results for one in result.each):
+            if list(one.rankings.ids) != experiment.test.ids:
+                raise ValueError(f"the rankings of '{one.name}' are not those of the test posts, in their order")
         self.experiment = experiment
         self.headline = experiment.metrics[0]
         self.k = parse(self.headline)[1]
@@ -107,18 +122,23 @@ class Findings:
         self.hits = [row[1] for row in made]
         self.scores = [row[2] for row in made]
 
-    def _measured(self, result: Result) -> tuple[Hits, Scores]:
+    def _measured(self, result: Result) -> tuple[list[Hits], Scores]:
         depth = max([DEPTH, *(parse(name)[1] for name in self.experiment.metrics)])
-        hits = Hits.of(result.rankings, self.truths, depth)
+        hits = [Hits.of(one.rankings, self.truths, depth) for one in result.each]
         known = {} if result.scores is None else result.scores.values
         missing = [m for m in self.experiment.metrics if any(column not in known for column in columns(m))]
-        made = score(hits, result.rankings.ids, missing)
+        made = score_seeds(hits, result.rankings.ids, missing)
         return hits, Scores(made.ids, {**made.values, **known})
 
     @property
     def names(self) -> list[str]:
         """The methods, best first."""
         return [result.name for result in self.results]
+
+    @property
+    def ids(self) -> list[str]:
+        """The test posts, by id."""
+        return self.experiment.test.ids
 
     @cached_property
     def user_count(self) -> int:
@@ -143,8 +163,12 @@ class Findings:
     @cached_property
     def drawn(self) -> Bootstrap:
         """The one drawing from which every interval and difference comes."""
-        seed = self.experiment.seeds[0] if self.experiment.seeds else 0
-        return Bootstrap(self.scores, self.experiment.metrics, self.users, self.experiment.resamples, seed)
+        return Bootstrap(self.scores, self.experiment.metrics, self.users, self.experiment.resamples, self.seed)
+
+    @property
+    def seed(self) -> int:
+        """What the resamples are drawn with."""
+        return self.experiment.seeds[0] if self.experiment.seeds else 0
 
     @cached_property
     def intervals(self) -> dict[str, list[Interval]]:
@@ -157,6 +181,25 @@ class Findings:
         """The best method against each other, by the headline metric."""
         rest = range(1, len(self.results))
         return [(self.names[i], self.drawn.paired(0, i, self.headline)) for i in rest]
+
+    @cached_property
+    def deviations(self) -> list[float]:
+        """The standard deviation of the headline between seeds, by method; NaN where there is one seed."""
+        return [self._deviation(hits) for hits in self.hits]
+
+    def _deviation(self, hits: Sequence[Hits]) -> float:
+        each = [summarise(score(one, self.ids, [self.headline]), self.headline) for one in hits]
+        return float(np.std(each, ddof=1)) if len(each) > 1 else float("nan")
+
+    @cached_property
+    def peaks(self) -> Peaks:
+        """The K at which each method's F1 is best, chosen on the validation posts, and F1 there."""
+        return Peaks(self)
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The pairs that the experiment names: how far they are apart, overall and by caption length."""
+        return [pair(self, *names) for names in self.experiment.pairs]
 
     @cached_property
     def over_users(self) -> list[float] | None:
@@ -195,7 +238,7 @@ class Findings:
         """Metric → method → its value at K = 1 … 15."""
         ids = {name: [f"{name}@{k}" for k in range(1, DEPTH + 1)] for name in CURVES}
         every = [name for names in ids.values() for name in names]
-        scores = [score(hits, self.experiment.test.ids, every) for hits in self.hits]
+        scores = [score_seeds(hits, self.ids, every) for hits in self.hits]
         return {name: [[summarise(one, metric) for metric in ids[name]] for one in scores] for name in CURVES}
 
     @cached_property
@@ -219,28 +262,37 @@ class Findings:
     @cached_property
     def slices(self) -> dict[str, dict[str, tuple[int, list[float]]]]:
         """Slice → label → scored posts and the headline of each method; slices with one label are left out."""
-        scored = np.array([bool(row) for row in self.truths])
-        made = slices(self.experiment.test, self.experiment.train, self.experiment.history)
-        found = {
-            name: {label: mask & scored for label, mask in masks.items() if (mask & scored).any()}
-            for name, masks in made.items()
-        }
         return {
             name: {label: (int(mask.sum()), self._headline(mask)) for label, mask in masks.items()}
-            for name, masks in found.items()
+            for name, masks in self.masks.items()
             if len(masks) > 1
         }
 
     @cached_property
+    def masks(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
+        """Slice → label → which posts; those without a true tag, and labels without posts, are left out."""
+        scored = np.array([bool(row) for row in self.truths])
+        made = slices(self.experiment.test, self.experiment.train, self.experiment.history)
+        return {
+            name: {label: mask & scored for label, mask in masks.items() if (mask & scored).any()}
+            for name, masks in made.items()
+        }
+
+    @cached_property
     def spreads(self) -> list[Spread]:
-        """How each method's suggestions spread over the tags."""
+        """How each method's suggestions (with its first seed) spread over the tags."""
         counts = tag_counts(self.experiment.train)
         places = self.experiment.test.communities
         return [spread(result.rankings, places, counts, self.k) for result in self.results]
 
+    def column(self, method: int, part: str) -> NDArray[np.float64]:
+        """A per-post column of one method, shape (posts,), also one that was not measured yet."""
+        known = self.scores[method].values
+        return known[part] if part in known else score_seeds(self.hits[method], self.ids, [part]).values[part]
+
     def value(self, method: int, metric: str) -> float:
         """Any metric of one method, also one that the experiment does not list."""
-        return summarise(score(self.hits[method], self.experiment.test.ids, [metric]), metric)
+        return summarise(score_seeds(self.hits[method], self.ids, [metric]), metric)
 
     def as_json(self) -> dict[str, Any]:
         """The table as plain values: per method and metric value, low and high; NaN as None."""
@@ -249,6 +301,10 @@ class Findings:
                 "name": result.name,
                 "floor": result.floor,
                 "metrics": {m: _plain(self.intervals[m][i]) for m in self.experiment.metrics},
+                "seeds": len(result.each),
+                "between_seeds": _number(self.deviations[i]),
+                "best_k": self.peaks.ks[i],
+                "f1_at_best_k": _plain(self.peaks.intervals[i]),
                 "train_seconds": _number(result.train_seconds),
                 "recommend_seconds": _number(result.recommend_seconds),
             }

@@ -111,6 +111,16 @@ def score(hits: Hits, ids: Sequence[str], names: Sequence[str]) -> Scores:
     return Scores(ids, values)
 
 
+def score_seeds(hits: Sequence[Hits], ids: Sequence[str], names: Sequence[str]) -> Scores:
+    """``score`` of the same posts answered several times (once a seed): each column is the mean over the seeds.
+
+    >>> score_seeds([Hits.marked("+", truths=1), Hits.marked("-", truths=1)], ["a"], ["p@1"]).mean("p@1")
+    0.5
+    """
+    each = [score(one, ids, names) for one in hits]
+    return Scores(ids, {name: np.mean([one.values[name] for one in each], axis=0) for name in each[0].values})
+
+
 def measure(rankings: Rankings, truths: Sequence[Iterable[str]], metrics: Sequence[str]) -> Scores:
     """Score rankings against true tags, both compared by key; one column of shape (posts,) per per-post metric.
 

@@ -52,9 +52,11 @@ def section(name: str, heading: str, text: str, body: str) -> str:
 
 
 def look(found: Findings, i: int) -> str:
-    """The style class of a method, the same on the whole page; floors use up no colour."""
-    place = sum(not result.floor for result in found.results[:i])
-    return svg.style(place, found.results[i].floor)
+    """The style class of a method, the same on the whole page; floors use up no colour, but differ in their dashes."""
+    floors = sum(result.floor for result in found.results[:i])
+    if found.results[i].floor:
+        return svg.style(floors, True) + (f" f{floors % 3 + 1}" if floors % 3 else "")
+    return svg.style(i - floors, False)
 
 
 def named(found: Findings, i: int) -> str:
@@ -79,11 +81,7 @@ def curves(found: Findings) -> str:
     """Precision, recall, hit, both F1 and NDCG against K, with a ring where the best method's F1 peaks."""
     legend = "".join(f"<li>{named(found, i)}</li>" for i in range(len(found.names)))
     charts = "".join(_curve(found, name) for name in CURVES)
-    words = [f"{CURVES[name]}: K = {peak(found.curves[name][0]) + 1}" for name in ("f1_posts", "f1_means")]
-    text = (
-        f"What changes with the number of suggestions. The ring marks the K where F1 of {escape(found.names[0])} peaks"
-        f" ({'; '.join(words)}). A K chosen here would be chosen on the test posts: choose it on validation posts."
-    )
+    text = f"What changes with the number of suggestions. {_ring_says(found)}"
     heads = ["method", *(f"K = {k}" for k in range(1, DEPTH + 1))]
     tables = "".join(_curve_table(found, name, heads) for name in CURVES)
     more = f"<details><summary>The figures behind the curves</summary>{tables}</details>"
@@ -92,14 +90,32 @@ def curves(found: Findings) -> str:
     )
 
 
+def _ring_says(found: Findings) -> str:
+    first = escape(found.names[0])
+    if found.peaks.ks[0]:
+        return f"The ring marks the K where F1 of {first} is best on the validation posts: K = {found.peaks.ks[0]}."
+    words = [f"{CURVES[name]}: K = {peak(found.curves[name][0]) + 1}" for name in ("f1_posts", "f1_means")]
+    return (
+        f"The ring marks the K where F1 of {first} peaks ({'; '.join(words)}). "
+        "A K chosen here would be chosen on the test posts: choose it on validation posts."
+    )
+
+
+def series(found: Findings, name: str, depth: int = DEPTH) -> list[svg.Series]:
+    """A metric of every method against K up to ``depth``; a ring at the best method's K in the curves of F1."""
+    made = []
+    for i, values in enumerate(found.curves[name]):
+        chosen = found.peaks.ks[0]
+        place = chosen - 1 if chosen else peak(values[:depth])
+        ring = place if i == 0 and name.startswith("f1") else None
+        made.append(svg.Series(found.names[i], list(enumerate(values[:depth], 1)), look(found, i), ring))
+    return made
+
+
 def _curve(found: Findings, name: str) -> str:
-    rows = found.curves[name]
-    series = []
-    for i, values in enumerate(rows):
-        ring = peak(values) if i == 0 and name.startswith("f1") else None
-        series.append(svg.Series(found.names[i], list(enumerate(values, 1)), look(found, i), ring))
+    rows = series(found, name)
     says = f"{CURVES[name]} of {len(rows)} methods at K from 1 to {DEPTH}; the figures are in the tables below"
-    return f"<figure><figcaption>{CURVES[name]}</figcaption>{svg.lines(series, says, 'K')}</figure>"
+    return f"<figure><figcaption>{CURVES[name]}</figcaption>{svg.lines(rows, says, 'K')}</figure>"
 
 
 def _curve_table(found: Findings, name: str, heads: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from hashloom import catalogue
 from hashloom.data.prepare import Preparation
 from hashloom.data.split import How, Split, split
+from hashloom.evaluate import rows
 from hashloom.recommender import Recommender, hashed
 from hashloom.tag_space import TagSpaces
 from hashloom.types import Posts, Rankings
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 DEPTH = 15
 """Suggestions asked for when measuring, for the curves against K."""
-FLOORS = ("popular", "own_history")
-"""Counting baselines: a model below one of these is said to lose."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +85,20 @@ def _fit(recipe: Mapping[str, Any], made: Split, seed: int, spaces: TagSpaces | 
     return Trained(model, made, seconds, facts)
 
 
-def _seeded(settings: Any, seed: int) -> Any:
-    """Settings in which each part that takes a seed, and names none, is given this one."""
-    if isinstance(settings, list):
-        return [_seeded(each, seed) for each in settings]
-    if not isinstance(settings, Mapping):
-        return settings
-    made = {name: _seeded(value, seed) for name, value in settings.items()}
-    room = next((room for room, word in catalogue.ROOMS.items() if word in made), None)
-    if room and "seed" not in made:
-        names = [s.name for s in catalogue.listing(catalogue.find(room, made[catalogue.ROOMS[room]]))]
-        made |= {"seed": seed} if "seed" in names else {}
-    return made
+def _seeded(settings: Mapping[str, Any], seed: int) -> Any:
+    """Settings, every default spelt out, in which each part that takes a seed, and names none, is given this one."""
+    return _with_seed(catalogue.settings(catalogue.build(settings)), settings, seed)
+
+
+def _with_seed(full: Any, given: Any, seed: int) -> Any:
+    if isinstance(full, list):
+        named = given if isinstance(given, list) else [{}] * len(full)
+        return [_with_seed(each, one, seed) for each, one in zip(full, named)]
+    if not isinstance(full, Mapping):
+        return full
+    said = given if isinstance(given, Mapping) else {}
+    made = {name: _with_seed(value, said.get(name), seed) for name, value in full.items()}
+    return made | ({"seed": seed} if "seed" in made and "seed" not in said else {})
 
 
 def publish(trained: Trained, folder: Path | str) -> Path:
@@ -116,7 +117,8 @@ def evaluate(
     """Score a kept model on posts that it has not learnt from; ``said`` is its manifest.
 
     Given the very data that it was trained on, the test part of its split is scored, and the validation part counts
-    as history. Other posts are scored as they are, less those whose ids the model has learnt from.
+    as history (of a split by user, the earlier posts of the test part too). Other posts are scored as they are, less
+    those whose ids the model has learnt from.
 
     Raises ``ValueError`` where no tagged post is left to score.
     """
@@ -145,7 +147,8 @@ def _unseen(model: Recommender, posts: Posts, said: Mapping[str, Any]) -> tuple[
     if posts.fingerprint == said.get("fingerprint") and how != "none":
         made = split(posts, how, seed=said["split"]["seed"])
         made = Preparation(**said.get("prepare", {})).split(made)
-        return made.test.tagged(), made.validation, f"test part ({how} split)"
+        asked = _questions(made, "test")
+        return asked.posts, asked.history, f"test part ({how} split)"
     fresh = ~np.isin(hashed(posts.ids), model.seen_)
     left = posts[fresh].tagged()
     if not len(left):
@@ -174,81 +177,105 @@ def _metrics(ks: Sequence[int]) -> tuple[str, ...]:
     return tuple(f"{kind}@{k}" for k in ks for kind in kinds)
 
 
+@dataclass(frozen=True)
+class Questions:
+    """Posts to ask a model, and what it may know of the past beside its training posts."""
+
+    posts: Posts
+    history: Posts | None
+
+
+def _questions(made: Split, part: str) -> Questions:
+    """The tagged posts of a part. Authors of a split by user bring their own earlier posts, of the part itself."""
+    if part == "test":
+        past = [made.validation, made.test] if made.how == "user" else [made.validation]
+        return Questions(made.test.tagged(), Posts.concat(past))
+    return Questions(made.validation.tagged(), made.validation if made.how == "user" else None)
+
+
 def compare(
     recipes: Sequence[Mapping[str, Any]],
     posts: Posts,
     *,
     how: How = "time",
     seed: int = 0,
+    seeds: Sequence[int] = (),
     part: str = "test",
     say: Callable[[str], None] = LOG.info,
     folder: Path | str | None = None,
     makers: bool = False,
+    pairs: Sequence[tuple[str, str]] = (),
+    only: Sequence[str] = (),
 ) -> Findings:
     """Train each recipe on one split and score them all on its test part (``part="validation"`` while tuning).
 
     All recipes see the same posts: communities that any recipe's preparation leaves out are left out for all.
-    Answers are kept in ``folder``, where one is given: started again after a stop, the comparison goes on from there.
-    ``makers`` adds a row for each recommender that a two-stage recipe holds, as it was fitted there.
+    ``seed`` makes the split; ``seeds`` (by default that one) are those of the models: one that is ``seeded`` is
+    trained once with each and its scores are means, others are trained once.
+
+    Answers are kept in ``folder``, where one is given: started again after a stop, the comparison goes on from there,
+    and of several processes with one folder each makes what no other is making. ``makers`` adds a row for each
+    recommender that a two-stage recipe holds, as it was fitted there. ``pairs`` are names of rows to be told apart;
+    ``only`` are names of the rows to make, of all that share the split.
     """
     if how == "none":
-        raise ValueError("a comparison needs a test part; use the split time, community or random")
+        raise ValueError("a comparison needs a test part; use the split time, community, random or user")
     made = split(posts, how, seed=seed)
     for recipe in recipes:
         made = _prepare(recipe, made)
-    asked = (made.test if part == "test" else made.validation).tagged()
-    if not len(asked):
+    asked = _questions(made, part)
+    if not len(asked.posts):
         raise ValueError(f"the {part} part of {len(posts)} posts has no tagged post; give more posts")
-    history = made.validation if part == "test" else None
-    results = []
-    for at, recipe in enumerate(recipes, 1):
-        say(f"{at}/{len(recipes)} {recipe['name']}: learning from {len(made.train):,} posts")
-        results.append(_one(recipe, made, asked, history, seed, Path(folder) if folder else None))
-        say(f"{at}/{len(recipes)} {recipe['name']}: learnt in {results[-1].train_seconds:.1f} s")
-        if makers:
-            results += maker_rows(results[-1])
-    return _findings(results, made, asked, seed)
+    tuning = _questions(made, "validation") if part == "test" else Questions(posts[:0], None)
+    jobs = _jobs([r for r in recipes if not only or r["name"] in only], tuple(seeds) or (seed,), made, asked, folder)
+    done = rows.run(jobs, lambda job: _made(job, made, asked, tuning), asked.posts.ids, tuning.posts.ids, say)
+    results = [row for one in done for row in ([one, *maker_rows(one)] if makers else [one])]
+    return _findings(results, made, asked, tuning, tuple(seeds) or (seed,), tuple(pairs))
+
+
+def _jobs(
+    recipes: Sequence[Mapping[str, Any]], seeds: tuple[int, ...], made: Split, asked: Questions, folder: Any
+) -> list[rows.Job]:
+    """One for each recipe and seed; where chance plays no great part, for the first seed alone."""
+    from hashloom.evaluate import answers
+
+    jobs = []
+    for recipe in recipes:
+        for seed in seeds if catalogue.build(recipe["model"]).is_seeded() else seeds[:1]:
+            name = f"{made.id} {len(asked.posts)}"
+            jobs.append(rows.Job(recipe, seed, answers.place(Path(folder), recipe, name, seed) if folder else None))
+    return jobs
 
 
 def maker_rows(result: Result) -> list[Result]:
     """The makers of a two-stage result as rows of their own."""
+    return [rows.merged([_maker_row(one, name) for one in result.each]) for name in result.makers]
+
+
+def _maker_row(result: Result, name: str) -> Result:
     from hashloom.evaluate.findings import Result
 
-    return [Result(f"{result.name} › {name}", result.settings, rankings) for name, rankings in result.makers.items()]
+    tuning = {"": result.tuning[name]} if name in result.tuning else {}
+    return Result(f"{result.name} › {name}", result.settings, result.makers[name], tuning=tuning)
 
 
-def _one(
-    recipe: Mapping[str, Any], made: Split, asked: Posts, history: Posts | None, seed: int, folder: Path | None
-) -> Result:
-    """A recipe's answers: read from the folder where they are kept there, else made (and kept)."""
-    from hashloom.evaluate import answers
-    from hashloom.evaluate.findings import Result
-
-    result = Result(
-        recipe["name"],
-        recipe["model"],
-        Rankings.of([], []),
-        floor=str(recipe["model"].get("model")) in FLOORS,
-        published={k: v for k, v in recipe["published"].items() if isinstance(v, int | float)},
-        source=str(recipe["published"].get("source", "")),
-        notes=str(recipe.get("notes", "")),
-    )
-    path = None if folder is None else answers.place(folder, recipe, f"{made.id} {len(asked)}", seed)
-    if path is not None and path.is_file():
-        return answers.load(path, result, asked.ids)
-    trained = _fit(recipe, made, seed)
-    given = _answer(recipe["name"], trained.model, asked, history)
-    result = replace(
-        result,
+def _made(job: rows.Job, made: Split, asked: Questions, tuning: Questions) -> Result:
+    """A recipe trained with a seed, its answers and those of what it holds."""
+    trained = _fit(job.recipe, made, job.seed)
+    given = _answer(job.recipe["name"], trained.model, asked.posts, asked.history)
+    tuned = {}
+    if len(tuning.posts):
+        own = trained.model.recommend(tuning.posts, DEPTH, history=tuning.history)
+        tuned = {"": own, **by_maker(trained.model, tuning.posts, tuning.history)}
+    return replace(
+        job.empty(),
         settings=given.settings,
         rankings=given.rankings,
         train_seconds=trained.seconds,
         recommend_seconds=given.recommend_seconds,
-        makers=by_maker(trained.model, asked, history),
+        makers=by_maker(trained.model, asked.posts, asked.history),
+        tuning=tuned,
     )
-    if path is not None:
-        answers.save(result, path)
-    return result
 
 
 def by_maker(model: Recommender, asked: Posts, history: Posts | None) -> dict[str, Rankings]:
@@ -263,19 +290,28 @@ def by_maker(model: Recommender, asked: Posts, history: Posts | None) -> dict[st
     return found
 
 
-def _findings(results: Sequence[Result], made: Split, asked: Posts, seed: int) -> Findings:
+def _findings(
+    results: Sequence[Result],
+    made: Split,
+    asked: Questions,
+    tuning: Questions,
+    seeds: tuple[int, ...],
+    pairs: tuple[tuple[str, str], ...],
+) -> Findings:
     from hashloom.evaluate.findings import Experiment, Findings
 
     experiment = Experiment(
         name=f"{len(made.train):,} training posts of {len(set(made.train.communities))} communities",
         train=made.train,
-        test=asked,
+        test=asked.posts,
         split=made.id,
         validation=len(made.validation),
         fingerprint=made.fingerprint,
-        history=Posts.concat([made.train, made.validation]),
-        seeds=(seed,),
+        history=Posts.concat(part for part in (made.train, asked.history) if part is not None).tagged(),
+        seeds=seeds,
         date=_today(),
+        tuning=tuning.posts if len(tuning.posts) else None,
+        pairs=pairs,
     )
     return Findings(results, experiment)
 

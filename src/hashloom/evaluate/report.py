@@ -15,7 +15,7 @@ from hashloom.evaluate.compare import Difference, Interval
 from hashloom.evaluate.findings import FEWEST_USERS, Experiment, Findings, Result
 from hashloom.evaluate.metrics import parse
 from hashloom.evaluate.panels import grid, look, named, section, share
-from hashloom.evaluate.tables import best, markdown, number, setting, table, title
+from hashloom.evaluate.tables import best, extras, markdown, number, setting, table, title
 
 __all__ = ["Experiment", "Findings", "Result", "markdown", "report", "table"]
 
@@ -41,6 +41,7 @@ def report(found: Findings) -> str:
     blocks = {
         "Methods": methods(found),
         "Differences": differences(found),
+        "Pairs": pairs(found),
         "Published": published(found),
         "Against K": panels.curves(found),
         "Communities": panels.communities(found),
@@ -50,7 +51,9 @@ def report(found: Findings) -> str:
         "Set-up": setup(found),
     }
     shown = {name: block for name, block in blocks.items() if block}
-    style = files("hashloom.evaluate").joinpath("report.css").read_text(encoding="utf-8")
+    style = "".join(
+        files("hashloom.evaluate").joinpath(f"{name}.css").read_text("utf-8") for name in ("chart", "report")
+    )
     name = escape(found.experiment.name)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -137,17 +140,36 @@ def methods(found: Findings) -> str:
     """The main table: every method with every metric and its interval, then the ceilings."""
     metrics = found.experiment.metrics
     top = max(found.ceilings[found.headline], *(one.high for one in found.intervals[found.headline]))
+    more = extras(found)
     rows = [_method(found, i, top) for i in range(len(found.names))]
     rows += [_limit(found, "perfect answers", found.ceilings)]
     rows += [_limit(found, "perfect, training tags only", found.known_ceilings)]
+    for i, row in enumerate(rows):
+        row += [_more(cells[i]) if i < len(cells) else "<td></td>" for cells in more.values()]
     kinds = ["first", *[""] * (len(found.names) - 1), "limit", "limit"]
-    heads = ["method", "", *map(title, metrics)]
+    heads = ["method", "", *map(title, metrics), *more]
     caption = (
         "Best first; bold: the best of its column. Small figures: 95\u202f% intervals by bootstrap over"
         f" {_over(found)}. Bars: {title(metrics[0])} from 0 to {top:.2g}; dotted line:"
         " the ceiling of answers made of training tags."
+        f"{_said_of(more)}"
     )
     return section("methods", "Methods", "", grid(caption, heads, rows, kinds))
+
+
+def _more(cell: str) -> str:
+    """A cell of the Markdown table as HTML, its interval in small figures."""
+    value, _, between = cell.removesuffix("]").partition(" [")
+    return f'<td>{value}<span class="ci">{between.replace(", ", "–")}</span></td>'
+
+
+def _said_of(more: dict[str, list[str]]) -> str:
+    """What the columns beside the metrics mean."""
+    said = {
+        "between seeds": " Between seeds: the standard deviation of the first figure, and how many seeds.",
+        "best K": " Best K: where F1 of the averages peaks on the validation posts, and F1 there on the test posts.",
+    }
+    return "".join(text for head, text in said.items() if head in more)
 
 
 def _over(found: Findings) -> str:
@@ -187,6 +209,24 @@ def differences(found: Findings) -> str:
         f" ({found.experiment.resamples:,} paired resamples). Right of the line: {escape(found.names[0])} is better."
     )
     return section("differences", "Is the difference real?", "", grid(caption, heads, rows))
+
+
+def pairs(found: Findings) -> str:
+    """Named pairs of methods, on all posts and by caption length."""
+    if not found.pairs:
+        return ""
+    ends = [e for p in found.pairs for r in p.rows for e in (r.difference.difference.low, r.difference.difference.high)]
+    known = [end for end in ends if end == end]
+    reach = (min(0.0, *known), max(0.0, *known)) if known else (0.0, 1.0)
+    heads = ["posts", "n", "", "difference", "95\u202f% interval", "ratio", "95\u202f% interval", "in words"]
+    tables = ""
+    for one in found.pairs:
+        rows = [
+            [f"{title(r.metric)}, {escape(r.label)}", f"<td>{r.posts:,}</td>", *_difference(r.difference, reach)]
+            for r in one.rows
+        ]
+        tables += grid(f"{escape(one.first)} minus {escape(one.second)}, on the same posts.", heads, rows)
+    return section("pairs", "Pair by pair", "", tables)
 
 
 def _difference(one: Difference, reach: tuple[float, float]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Groups of test posts whose scores are told apart: community size, caption length, history, tag frequency, script."""
+"""Groups of test posts scored apart: community size, caption length, history, picture, tag frequency, script."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def slices(test: Posts, train: Posts, history: Posts | None = None) -> dict[str,
         "community size": _community_size(test, train),
         "caption length": _caption_length(test),
         "user history": _user_history(test, train if history is None else history),
+        "picture": _picture(test),
         "tag frequency": _tag_frequency(test, train),
         "script": _script(test),
     }
@@ -88,6 +89,13 @@ def earlier_posts(test: Posts, history: Posts) -> NDArray[np.float64]:
 def _user_history(test: Posts, history: Posts) -> Masks:
     labels = ("no earlier posts", "1–4 posts", "5–19 posts", "≥20 posts")
     return _cut(earlier_posts(test, history), (0, 4, 19), labels)
+
+
+def _picture(test: Posts) -> Masks:
+    with_one = (test.frame["images"].list.len() > 0).to_numpy()
+    masks = {"with a picture": with_one, "without a picture": ~with_one}
+    # Where no post has a picture, the slice says nothing.
+    return {label: mask for label, mask in masks.items() if mask.any()} if with_one.any() else {}
 
 
 def _tag_frequency(test: Posts, train: Posts) -> Masks:

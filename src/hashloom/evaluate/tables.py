@@ -83,13 +83,36 @@ def markdown(found: Findings) -> str:
     | always-rye | **1.000** | – | – |
     """
     names = found.experiment.metrics
-    heads = ["method", *map(title, names), "train", "answer, per post"]
+    more = extras(found)
+    heads = ["method", *map(title, names), *more, "train", "answer, per post"]
     rows = [heads, ["---", *["--:"] * (len(heads) - 1)]]
-    rows += [[_name(found, i), *_cells(found, i), *_times(found, i)] for i in range(len(found.names))]
+    for i in range(len(found.names)):
+        rows.append([_name(found, i), *_cells(found, i), *(column[i] for column in more.values()), *_times(found, i)])
     for name, tops in (("*perfect answers*", found.ceilings), ("*perfect, known tags*", found.known_ceilings)):
-        rows.append([name, *(number(tops[metric]) for metric in names), "", ""])
+        rows.append([name, *(number(tops[metric]) for metric in names), *[""] * len(more), "", ""])
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     return f"{setting(found)}\n\n{table}\n"
+
+
+def extras(found: Findings) -> dict[str, list[str]]:
+    """Heading → cells of the columns that stand only where there is something to say: seeds, and the best K."""
+    made: dict[str, list[str]] = {}
+    if any(result.runs for result in found.results):
+        each = zip(found.results, found.deviations)
+        made["between seeds"] = [f"±{d:.4f} ({len(result.each)})" if result.runs else "–" for result, d in each]
+    if any(found.peaks.ks):
+        made["best K"] = [str(k or "–") for k in found.peaks.ks]
+        made["F1 there (means)"] = [span(one) for one in found.peaks.intervals]
+    return made
+
+
+def span(one: Interval) -> str:
+    """A figure with its interval.
+
+    >>> span(Interval(0.5, 0.25, 0.75)), span(Interval(0.5, float("nan"), float("nan")))
+    ('0.500 [0.250, 0.750]', '0.500')
+    """
+    return number(one.value) + (f" [{number(one.low)}, {number(one.high)}]" if one.low == one.low else "")
 
 
 def _name(found: Findings, i: int) -> str:
@@ -107,10 +130,9 @@ def _cells(found: Findings, i: int) -> list[str]:
     cells = []
     for metric in found.experiment.metrics:
         column = found.intervals[metric]
+        value, _, between = span(column[i]).partition(" ")
         mark = "**" if best(column, i) else ""
-        one = column[i]
-        span = f" [{number(one.low)}, {number(one.high)}]" if one.low == one.low else ""
-        cells.append(f"{mark}{number(one.value)}{mark}{span}")
+        cells.append(f"{mark}{value}{mark} {between}".rstrip())
     return cells
 
 
@@ -135,14 +157,16 @@ def table(found: Findings) -> str:
     always-rye       1.000              –      –         –
     """
     names = found.experiment.metrics
-    heads = ["method", title(names[0]), "95 % interval", *map(title, names[1:]), "train", "per post"]
+    more = {head: cells for head, cells in extras(found).items() if not head.startswith("F1")}
+    heads = ["method", title(names[0]), "95 % interval", *map(title, names[1:]), *more, "train", "per post"]
     rows = [heads]
     for i in range(len(found.names)):
         first, *rest = [found.intervals[metric][i] for metric in names]
-        span = f"{number(first.low)}–{number(first.high)}" if first.low == first.low else "–"
-        rows.append([_name(found, i), number(first.value), span, *(number(o.value) for o in rest), *_times(found, i)])
+        within = f"{number(first.low)}–{number(first.high)}" if first.low == first.low else "–"
+        others = [*(number(o.value) for o in rest), *(column[i] for column in more.values())]
+        rows.append([_name(found, i), number(first.value), within, *others, *_times(found, i)])
     tops = [number(found.ceilings[metric]) for metric in names]
-    rows.append(["perfect answers", tops[0], "", *tops[1:], "", ""])
+    rows.append(["perfect answers", tops[0], "", *tops[1:], *[""] * len(more), "", ""])
     wide = [max(len(row[i]) for row in rows) for i in range(len(heads))]
     aligned = ["  ".join([row[0].ljust(wide[0]), *_aligned(row[1:], wide[1:])]).rstrip() for row in rows]
     return "\n".join([setting(found), "", *aligned]) + "\n"

@@ -1,6 +1,8 @@
-"""Losses and judges over padded rows of tags: masked binary cross-entropy (Commune §3.1.1), NDCG of a batch."""
+"""Losses and judges over padded rows of tags: binary cross-entropy (Commune §3.1.1), softmax (MaCon §4.2), NDCG."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +24,24 @@ def masked_bce(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     # where, not a product: a padding logit of infinity times 0 would be NaN.
     cells = torch.where(mask, cells, torch.zeros_like(cells))
     return cells.sum(1) / mask.sum(1).clamp(min=1)
+
+
+def softmax_loss(logits: Tensor, targets: Tensor, mask: Tensor, kind: Literal["mean", "sum"] = "mean") -> Tensor:
+    """−log softmax over the true tags of each post, their mean or (MaCon's paper) their sum; shape (batch,).
+
+    All arguments have shape (batch, tags); the softmax runs over the tags where ``mask`` is true, and true tags
+    elsewhere do not count. A post without a true tag costs 0. The sum lets posts with many tags dominate.
+
+    >>> half = torch.tensor([[0.0, 0.0, 7.0]]), torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([[True, True, False]])
+    >>> round(softmax_loss(*half).item(), 6), round(softmax_loss(*half, kind="sum").item(), 6)
+    (0.693147, 1.386294)
+    """
+    if kind not in ("mean", "sum"):
+        raise ValueError(f"kind is 'mean' or 'sum', not {kind!r}")
+    costs = -torch.log_softmax(logits.float().masked_fill(~mask, -1e30), 1)  # (batch, tags)
+    true = (targets > 0) & mask
+    total = torch.where(true, costs, torch.zeros_like(costs)).sum(1)
+    return total if kind == "sum" else total / true.sum(1).clamp(min=1)
 
 
 def ndcg(logits: Tensor, targets: Tensor, mask: Tensor, k: int = 10) -> Tensor:
