@@ -97,6 +97,9 @@ bench: $(VENV)/.installed-dev
 	python benchmarks/startup.py
 	python benchmarks/vectorisers.py
 	python benchmarks/two_stage.py samples/posts.jsonl
+	python benchmarks/pictures.py
+	python benchmarks/encoders.py
+	python benchmarks/networks.py
 
 results: $(VENV)/.installed-dev
 	python tools/results.py run
