@@ -15,7 +15,7 @@ EXPECTING = [name for name in catalogue.names("recipes") if catalogue.recipe(nam
 
 
 def test_the_main_recipe_expects_something():
-    assert {"two-stage", "popular", "own-recency"} <= set(EXPECTING)
+    assert {"loom", "two-stage", "popular", "own-recency"} <= set(EXPECTING)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,10 @@ def test_a_recipe_reaches_its_band_on_the_samples(name, samples, kept):
         assert low <= found.value(0, metric) <= high
 
 
-def test_two_stages_beat_counting_on_the_samples(samples, kept):
-    recipes = [catalogue.recipe(name) for name in ("two-stage", "own-recency", "popular")]
-    assert compare(recipes, samples, folder=kept).names[0] == "two-stage"
+@pytest.mark.parametrize("name", ["two-stage", "loom"])
+def test_two_stages_beat_counting_on_the_samples(name, samples, kept):
+    recipes = [catalogue.recipe(each) for each in (name, "own-recency", "popular")]
+    assert compare(recipes, samples, folder=kept).names[0] == name
 
 
 @pytest.fixture(scope="module")

@@ -87,3 +87,9 @@ def test_rooms_are_listed(room, capsys):
 
     name = lines(room).split()[0]
     assert details(room, [name]).startswith(f"{name}: ")
+
+
+def test_dots_lead_into_parts_that_stand_by_default():
+    changed = catalogue.override({"model": "macon"}, "likeness.dim=50")
+    assert catalogue.build(changed).likeness.dim == 50
+    assert catalogue.build(catalogue.override({"model": "macon"}, "selection=none")).selection is None

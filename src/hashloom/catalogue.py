@@ -195,6 +195,8 @@ def _kind(value: Any) -> str | None:
 def override(given: dict[str, Any], assignment: str) -> dict[str, Any]:
     """Settings with one ``field=value`` changed; dots go into held parts: ``makers.1.neighbours=50``.
 
+    A part that stands in a field by default is led into as well: ``likeness.dim=50`` of MaCon.
+
     >>> override({"model": "rerank", "makers": [{"model": "nearest"}]}, "makers.0.neighbours=50")
     {'model': 'rerank', 'makers': [{'model': 'nearest', 'neighbours': 50}]}
     """
@@ -205,6 +207,8 @@ def override(given: dict[str, Any], assignment: str) -> dict[str, Any]:
     copy = _deep(given)
     place: Any = copy
     for step in way:
+        if isinstance(place, dict) and step not in place:
+            place |= _standing(place, step)
         try:
             place = place[range(len(place))[int(step)]] if isinstance(place, list) and step.isdigit() else place[step]
         except (KeyError, IndexError, ValueError, TypeError):
@@ -215,6 +219,16 @@ def override(given: dict[str, Any], assignment: str) -> dict[str, Any]:
         raise UnknownName(f"--set {assignment}: {what}")
     place[last] = _literal(text)
     return copy
+
+
+def _standing(given: Mapping[str, Any], field: str) -> dict[str, Any]:
+    """The part that stands in a field that settings do not write down, so that dots lead into it."""
+    kind = _kind(given)
+    if kind is None:
+        return {}
+    room = next(r for r, word in ROOMS.items() if word == kind)
+    defaults = {s.name: s.default for s in listing(find(room, str(given[kind])))}
+    return {field: defaults[field]} if isinstance(defaults.get(field), dict) else {}
 
 
 def _here(place: Any) -> str:
