@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from encoders.pictures import forge
 from world import COLOURS, GRAIN, gallery
 
 from hashloom import catalogue
@@ -211,3 +212,14 @@ def test_reasons_name_words_regions_and_earlier_posts(world):
     model, held = fitted("macon", world), world[1]
     sources = {reason.source for s in model.recommend(held[:1], 1, explain=True)[0].suggestions for reason in s.reasons}
     assert sources == {"text", "image", "history"}
+
+
+def test_a_bad_picture_costs_only_itself(world, tmp_path, caplog):
+    """Truncated, endless, enormous, posing as another kind, out of its folder: the words' tags stay."""
+    bad = forge(tmp_path)
+    model = fitted("macon", world)
+    plain = Post("plain", "rye flour kneaded", "shop", "u1")
+    asked = Posts.of([plain, *(replace(plain, id=path, images=(path,)) for path in bad)])
+    found = model.recommend(asked, 3)
+    assert all(row.tags == found[0].tags for row in found)
+    assert {path for path in bad if path in caplog.text} or model.image.problems
