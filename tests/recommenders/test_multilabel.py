@@ -9,6 +9,7 @@ import torch
 
 from hashloom.encoders.floret import Floret
 from hashloom.evaluate.beyond import truths
+from hashloom.networks import training
 from hashloom.recommenders import _multilabel_training as how
 from hashloom.recommenders.multilabel import Multilabel, _spans
 from hashloom.tag_space import TagSpace, TagSpaces
@@ -153,7 +154,7 @@ def test_balance_weighs_small_communities_up():
 
 
 def test_validation_posts_are_the_latest_of_each_community():
-    assert how.latest(np.array([0, 1, 0, 0, 1, 0, 1, 1]), 0.25).tolist() == [5, 7]
+    assert training.latest(np.array([0, 1, 0, 0, 1, 0, 1, 1]), 0.25).tolist() == [5, 7]
 
 
 def test_early_stopping_refit_and_resuming(tmp_path):

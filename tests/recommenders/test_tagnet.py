@@ -9,8 +9,10 @@ import torch
 from world import START, gallery
 
 from hashloom import keeping
+from hashloom.networks.tagger import Plan
 from hashloom.recommenders import _multimodal_training as shared
 from hashloom.recommenders import _tagnet_training as learning
+from hashloom.recommenders._reading import Reader
 from hashloom.recommenders.tagnet import Tagnet
 from hashloom.types import Post, Posts
 
@@ -50,9 +52,9 @@ def started(world, posts=None, **changed):
     """A training about to begin, and its network."""
     posts = world[0] if posts is None else posts
     model = Tagnet(**(QUICK | changed))
-    reader = learning.Reader.learn(model, posts)
+    reader = Reader.learn(model, posts)
     data = shared.numbered(model, reader, posts)
-    work = learning.GraphWork(model, learning.Plan(**model._plan()), reader, data, posts)
+    work = learning.GraphWork(model, Plan(**model._plan()), reader, data, posts)
     with learning.training.seeded(0):
         tagger = work.network(np.arange(len(posts))).eval()
     work.remember(-1)

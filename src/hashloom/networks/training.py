@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 EPSILON = 1e-12
@@ -82,6 +84,28 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+def latest(communities: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Rows of the latest ``share`` of each community's posts; posts come in order of time."""
+    rows = [np.flatnonzero(communities == c) for c in np.unique(communities)]
+    return np.sort(np.concatenate([of[len(of) - int(len(of) * share) :] for of in rows]))
+
+
+def cuts(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], size: int, seed: int | None = None, spread: float = 8.0
+) -> list[NDArray[np.int64]]:
+    """``rows`` in batches of posts of like length (rows,), so that there is little padding.
+
+    With a seed, which ones meet (lengths count up to ``spread`` more) and in which order are random.
+    """
+    if seed is None:
+        order = np.argsort(lengths, kind="stable")
+        return [rows[order[i : i + size]] for i in range(0, len(rows), size)]
+    draw = np.random.default_rng(seed)
+    order = np.argsort(lengths + draw.uniform(0, spread, len(rows)), kind="stable")
+    made = [rows[order[i : i + size]] for i in range(0, len(rows), size)]
+    return [made[i] for i in draw.permutation(len(made))]
 
 
 def train(

@@ -68,14 +68,7 @@ class Set:
 
     def cut(self, rows: NDArray[np.int64], size: int, seed: int | None = None) -> list[NDArray[np.int64]]:
         """``rows`` in batches of posts of like length; with a seed, which ones meet and their order are random."""
-        lengths = (self.starts[1:] - self.starts[:-1])[rows].astype(np.float64)
-        if seed is None:
-            order = np.argsort(lengths, kind="stable")
-            return [rows[order[i : i + size]] for i in range(0, len(rows), size)]
-        draw = np.random.default_rng(seed)
-        order = np.argsort(lengths + draw.uniform(0, 12, len(rows)), kind="stable")
-        cuts = [rows[order[i : i + size]] for i in range(0, len(rows), size)]
-        return [cuts[i] for i in draw.permutation(len(cuts))]
+        return training.cuts(rows, (self.starts[1:] - self.starts[:-1])[rows], size, seed, spread=12)
 
 
 def learn(model: Multilabel, posts: Posts) -> None:
@@ -91,7 +84,7 @@ def learn(model: Multilabel, posts: Posts) -> None:
     _name_tags(model, posts)
     data = _numbered(model, posts, words, vocabulary)
     everything = np.arange(len(posts))
-    late = latest(data.communities, model.validation)
+    late = training.latest(data.communities, model.validation)
     late = late if len(late) >= LEAST else late[:0]
     table = _table(model, vocabulary, counts)
     label = f"{posts.fingerprint} {hashlib.sha256(repr(model.settings()).encode()).hexdigest()[:16]}"
@@ -108,12 +101,6 @@ def read_words(model: Multilabel, posts: Posts) -> None:
         # About as many characters as hold the words that are read: more would only take time.
         limit = model.tokens * 8
         model.encoder.fit([text[:limit] for text in posts.texts])
-
-
-def latest(communities: NDArray[np.int64], share: float) -> NDArray[np.int64]:
-    """Rows of the latest ``share`` of each community's posts; posts come in order of time."""
-    rows = [np.flatnonzero(communities == c) for c in np.unique(communities)]
-    return np.sort(np.concatenate([of[len(of) - int(len(of) * share) :] for of in rows]))
 
 
 def _name_tags(model: Multilabel, posts: Posts) -> None:

@@ -23,6 +23,7 @@ from hashloom.encoders.image.descriptor import Descriptor
 from hashloom.encoders.tfidf import Tfidf
 from hashloom.recommender import Recommender, best
 from hashloom.recommenders import _decoding
+from hashloom.recommenders._onnx import session
 from hashloom.recommenders._reading import Reader, Reading
 from hashloom.recommenders._remembering import Shelf, remember
 from hashloom.selections._selection import Selection
@@ -244,11 +245,11 @@ class Multimodal(_Learnt, Recommender):
 
     @cached_property
     def _miner(self) -> Any:
-        return _session(self.miner_)
+        return session(self.miner_)
 
     @cached_property
     def _asker(self) -> Any:
-        return _session(self.asker_)
+        return session(self.asker_)
 
     @cached_property
     def _rows(self) -> Floats:
@@ -306,14 +307,6 @@ class Mined:
                 for j in at.tolist()
             ]
         return said
-
-
-def _session(network: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
 def training() -> ModuleType:

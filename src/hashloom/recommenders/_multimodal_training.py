@@ -60,14 +60,7 @@ class Set:
 
     def cut(self, rows: Ints, size: int, seed: int | None = None) -> list[Ints]:
         """``rows`` in batches of posts of like length; with a seed, which ones meet and their order are random."""
-        lengths = self.lengths()[rows].astype(np.float64)
-        if seed is None:
-            order = np.argsort(lengths, kind="stable")
-            return [rows[order[i : i + size]] for i in range(0, len(rows), size)]
-        draw = np.random.default_rng(seed)
-        order = np.argsort(lengths + draw.uniform(0, 8, len(rows)), kind="stable")
-        cuts = [rows[order[i : i + size]] for i in range(0, len(rows), size)]
-        return [cuts[i] for i in draw.permutation(len(cuts))]
+        return training.cuts(rows, self.lengths()[rows], size, seed)
 
     def inputs(self, rows: Ints, place: torch.device) -> list[Tensor]:
         """Words, their mask, regions, their mask; words cut at the longest."""
@@ -101,7 +94,7 @@ def learn(model: Multimodal, posts: Posts, kind: type[Work] | None = None) -> No
     data = numbered(model, reader, posts)
     selection = model._selection()
     plan = Plan(**model._plan(), streams=selection is not None and selection.width <= LIVE)
-    late = latest(data.communities, model.validation)
+    late = training.latest(data.communities, model.validation)
     late = late if len(late) >= LEAST else late[:0]
     taught = np.flatnonzero([len(tags) > 0 for tags in data.tags])  # posts of rare tags alone are only remembered
     late, early = np.intersect1d(taught, late), np.setdiff1d(taught, late)
@@ -134,12 +127,6 @@ def numbered(model: Multimodal, reader: Reader, posts: Posts) -> Set:
     where = np.array([at[c] for c in posts.communities], np.int64)
     numbers = [np.array([number[t] for t in row if t in number], np.int64) for row in posts.tags]
     return Set(reader.read(posts, half=True), numbers, allowed, where, History(posts))
-
-
-def latest(communities: Ints, share: float) -> Ints:
-    """Rows of the latest ``share`` of each community's posts; posts come in order of time."""
-    rows = [np.flatnonzero(communities == c) for c in np.unique(communities)]
-    return np.sort(np.concatenate([of[len(of) - int(len(of) * share) :] for of in rows]))
 
 
 @dataclass

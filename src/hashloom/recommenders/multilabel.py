@@ -25,6 +25,7 @@ from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Recommender, best
+from hashloom.recommenders._onnx import session
 from hashloom.types import Count, Positive, Posts, Rankings, Reason, Share
 
 if TYPE_CHECKING:
@@ -263,11 +264,7 @@ class Multilabel(_Learnt, Recommender):
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        return onnxruntime.InferenceSession(self.network_, options, providers=["CPUExecutionProvider"])
+        return session(self.network_)
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
