@@ -93,3 +93,9 @@ def test_dots_lead_into_parts_that_stand_by_default():
     changed = catalogue.override({"model": "macon"}, "likeness.dim=50")
     assert catalogue.build(changed).likeness.dim == 50
     assert catalogue.build(catalogue.override({"model": "macon"}, "selection=none")).selection is None
+
+
+def test_another_part_does_not_inherit_settings():
+    changed = catalogue.override({"model": "macon", "image": {"image": "descriptor", "rows": 4}}, "image.image=vit")
+    assert changed["image"] == {"image": "vit"}
+    assert catalogue.build(catalogue.override({"model": "macon"}, "image.image=vit")).image.weights

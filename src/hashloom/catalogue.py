@@ -195,7 +195,8 @@ def _kind(value: Any) -> str | None:
 def override(given: dict[str, Any], assignment: str) -> dict[str, Any]:
     """Settings with one ``field=value`` changed; dots go into held parts: ``makers.1.neighbours=50``.
 
-    A part that stands in a field by default is led into as well: ``likeness.dim=50`` of MaCon.
+    A part that stands in a field by default is led into as well (``likeness.dim=50`` of MaCon); naming another part
+    (``image.image=vit``) leaves the former one's settings behind.
 
     >>> override({"model": "rerank", "makers": [{"model": "nearest"}]}, "makers.0.neighbours=50")
     {'model': 'rerank', 'makers': [{'model': 'nearest', 'neighbours': 50}]}
@@ -217,7 +218,10 @@ def override(given: dict[str, Any], assignment: str) -> dict[str, Any]:
         lacking = "what stands before the last dot has no fields"
         what = f"name a field after the number, e.g. {path}.field=value" if isinstance(place, list) else lacking
         raise UnknownName(f"--set {assignment}: {what}")
-    place[last] = _literal(text)
+    value = _literal(text)
+    if last == _kind(place) and place[last] != value:
+        place.clear()  # another part has other settings
+    place[last] = value
     return copy
 
 
