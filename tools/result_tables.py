@@ -159,7 +159,7 @@ macon-no-text, tagnet, design, design-weighted, design-generator, design-extende
 INSTAGRAM = Table(
     "Instagram: tagged posts, authors known, by time",
     "instagram_2019/posts.jsonl",
-    [*COUNTING, "nearest-own", "linear", "loom", *NETWORKS],
+    [*COUNTING, "nearest-own", "linear", "loom", "coa"],
     tagged_only=True,
     min_tag_count=5,
     all_tags=[name for name in HABIT if name != "two-stage"],
