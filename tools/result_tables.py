@@ -227,9 +227,8 @@ TABLES = {
         settings=PICTURES,
         pairs=[("coa-sum", "coa")],
         makers=False,
-        about="No times and no authors: cut 70/10/20 at random, and posts of one `dup_group` stand on one side. Cut in "
-        "the order of the file, whose topics change along it, hardly a tag of the test part is known and no row "
-        "reaches an NDCG@10 of .01.",
+        about="No times and no authors: cut 70/10/20 at random, and posts of one `dup_group` stand on one side. "
+        "The file is ordered by topic, so that its order makes no split.",
     ),
     "lobsters-personal": LOBSTERS,
     "unseen-authors": Table(

@@ -139,8 +139,6 @@ class Multimodal(_Learnt, Recommender):
         return self._selection() is not None
 
     def _fit(self, posts: Posts) -> None:
-        for derived in _DERIVED:
-            self.__dict__.pop(derived, None)
         training().learn(self, posts)
 
     # ---- answers
@@ -274,9 +272,6 @@ class Multimodal(_Learnt, Recommender):
         """Vectors of posts not learnt from, as remembered and for likeness; (posts, width), (posts, look)."""
         parts = [self._mine(self._reader.read(posts[i : i + AT_ONCE])) for i in range(0, len(posts), AT_ONCE)]
         return np.concatenate([p.past for p in parts]), np.concatenate([p.reading.looks for p in parts])
-
-
-_DERIVED = ("_shelved",)
 
 
 @dataclass

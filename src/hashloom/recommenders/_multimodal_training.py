@@ -144,6 +144,8 @@ class Work:
         self.place = training.device()
         self.scale: dict[str, float] = {}
         self.bank = torch.zeros(0)
+        self.fresh = False
+        """Whether the bank was made with the weights and memories of now."""
 
     def network(self, rows: Ints) -> Tagger:
         """The network before any training; output rows start at how common tags are among ``rows``."""
@@ -178,12 +180,12 @@ class Work:
         def batches(epoch: int) -> list[Ints]:
             if self.selection is not None and self.selection.redrawn:
                 self.remember(epoch)
-            self.refresh(tagger)
+            self.renew(tagger)
             drawn = [self.data.cut(rows, size, model.seed * 10_007 + epoch * 31 + i) for i in range(again)]
             return [cut for turn in drawn for cut in turn]
 
         def judge() -> float:
-            self.refresh(tagger)
+            self.renew(tagger)
             cuts = self.data.cut(held, 256)
             return sum(float(self.judged(tagger, cut)) for cut in cuts) / len(held)
 
@@ -204,6 +206,7 @@ class Work:
 
     def remember(self, epoch: int) -> None:
         """Choose the earlier posts of each training post."""
+        self.fresh = False
         if self.selection is None:
             return
         none = np.zeros((0, 1), np.float16)
@@ -212,6 +215,12 @@ class Work:
         shelf.looks, shelf.known[:] = self.data.reading.looks, True
         self.data.memory = remember(self.selection, self.posts, self.data.reading, self.data.history, shelf, epoch)
         self.numbers = tag_numbers(self.data.memory, shelf.tags)
+
+    def renew(self, tagger: Tagger) -> None:
+        """``refresh`` where updates or another choice of memories have passed since the last time."""
+        if not self.fresh:
+            self.refresh(tagger)
+        self.fresh = True
 
     def refresh(self, tagger: Tagger, everything: bool = False) -> None:
         """Vectors of all posts as remembered, with the weights of now."""
@@ -269,6 +278,7 @@ class Work:
 
     def loss(self, tagger: Tagger, rows: Ints) -> Tensor:
         """The mean loss of a batch; where there are two heads, each counts by what it was before training."""
+        self.fresh = False
         asked, _ = self.asked(tagger, rows)
         parts = self.losses(tagger, asked, rows)
         if len(parts) == 1:

@@ -91,13 +91,11 @@ class Reader:
         image.fit(pictures)
         step = max(1, len(pictures) // SAMPLE)
         found = image.features(pictures[::step][:SAMPLE] or [""])
-        seen = found.values[found.mask]  # (regions, dim)
         self.places = found.mask.shape[1]
-        self.centre, self.axes = directions(seen, self.model.directions or seen.shape[1])
-        if not self.model.directions:
-            self.axes = np.zeros((0, 0), np.float32)
-        pooled = found.pooled if found.pooled is not None else found.values.mean(axis=1)
-        self.pooled_centre, self.pooled_axes = directions(pooled[found.mask.any(axis=1)], LOOK)
+        self.centre = np.zeros(found.values.shape[2], np.float32)
+        if self.model.directions:
+            self.centre, self.axes = directions(found.values[found.mask], self.model.directions)
+        self.pooled_centre, self.pooled_axes = directions(whole(found)[found.mask.any(axis=1)], LOOK)
 
     @property
     def region_dim(self) -> int:
@@ -160,9 +158,13 @@ class Reader:
         return (((found.values - self.centre) @ self.axes) * found.mask[:, :, None]).astype(kind)
 
     def _looked(self, found: Features) -> Floats:
-        pooled = found.pooled if found.pooled is not None else found.values.mean(axis=1)
         seen = np.asarray(found.mask.any(axis=1))[:, None]
-        return unit(np.asarray((pooled - self.pooled_centre) @ self.pooled_axes, np.float32)) * seen
+        return unit(np.asarray((whole(found) - self.pooled_centre) @ self.pooled_axes, np.float32)) * seen
+
+
+def whole(found: Features) -> Floats:
+    """One vector per picture: the encoder's own, else the mean of its regions; (pictures, dim)."""
+    return found.pooled if found.pooled is not None else found.values.mean(axis=1)
 
 
 def directions(rows: Floats, count: int) -> tuple[Floats, Floats]:

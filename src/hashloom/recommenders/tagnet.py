@@ -76,8 +76,6 @@ class Tagnet(_Learnt, Multimodal):
 
     def _fit(self, posts: Posts) -> None:
         training()  # sets what must be set before torch is imported
-        for derived in ("_shelved", "_meshed"):
-            self.__dict__.pop(derived, None)
         importlib.import_module("hashloom.recommenders._tagnet_training").learn(self, posts)
 
     def looks(self, reading: Reading) -> Floats:
