@@ -27,8 +27,6 @@ PICTURES = [
     )
 ]
 UNSEEING = [("image", "none")]
-QUICKER = {"loom": [("makers.5.epochs", "12"), ("makers.5.rate", "0.005")]}
-"""Bounds the time of the network in the one row that trains it four times."""
 PERSONAL = "macon"
 """The model whose memory the history tables change."""
 RULES = (
@@ -153,19 +151,25 @@ def _history(title: str, like: Table) -> Table:
 
 TOKENISED = _tokenisers("unidic", "ipadic", "sudachi_a", "sudachi_b", "sudachi_c")
 MODELS = ["nearest-own", "linear", "two-stage", "loom"]
-NETWORKS = ["coa", "macon"]
-"""More stand ready as recipes: coa-sum, amnn, macon-code, macon-mask-bug, macon-no-habit, macon-no-picture,
-macon-no-text, tagnet, design, design-weighted, design-generator, design-extended; each takes minutes a set."""
+DESIGN = ["design", "design-classifier", "design-generator"]
+READERS = ["coa", "amnn", "macon", "macon-code", "tagnet", *DESIGN]
+"""Networks that run on every set."""
+HABITUAL = ["macon-no-habit", "macon-mask-bug", "design-extended", "hybrid"]
+"""Rows that tell something only where there are earlier posts."""
+SEEING = ["coa-sum", "macon-no-picture", "macon-no-text", "design-weighted"]
+"""Rows that tell something only where there are pictures."""
+FUSED = [("design-weighted", "design"), ("coa-sum", "coa")]
+REMEMBERED = [("macon", "macon-no-habit"), ("macon", "macon-mask-bug"), ("design-extended", "design")]
 INSTAGRAM = Table(
     "Instagram: tagged posts, authors known, by time",
     "instagram_2019/posts.jsonl",
-    [*COUNTING, "nearest-own", "linear", "loom", "coa"],
+    [*COUNTING, *MODELS, *READERS, *HABITUAL, *SEEING],
     tagged_only=True,
     min_tag_count=5,
-    all_tags=[name for name in HABIT if name != "two-stage"],
+    all_tags=HABIT,
     seeds=SEEDS,
-    changes=QUICKER,
     settings=PICTURES,
+    pairs=[*FUSED, *REMEMBERED],
     makers=False,
     about="Tags on fewer than five training posts are no part of a model's vocabulary; they stay true tags all the "
     "same. Rows that remember an author's own posts remember all their tags. Pictures are thumbnails of 42 pixels.",
@@ -173,10 +177,11 @@ INSTAGRAM = Table(
 LOBSTERS = Table(
     "Lobsters, personal: the latest 20,000 posts, by time",
     "lobsters/posts.parquet",
-    [*COUNTING, "nearest-own", "linear", "loom", *NETWORKS, "design-classifier"],
+    [*COUNTING, *MODELS, *READERS, *HABITUAL],
     latest=20_000,
     seeds=SEEDS,
     settings=UNSEEING,
+    pairs=REMEMBERED,
     makers=False,
     about="Text and habit alone; there are no pictures.",
 )
@@ -220,12 +225,12 @@ TABLES = {
     "mvsa": Table(
         "MVSA: photos with short texts, at random, copies together",
         "mvsa/posts.jsonl",
-        ["popular", "nearest", "linear", "loom", *NETWORKS, "coa-sum", "design-classifier"],
+        ["popular", "nearest", "linear", "two-stage", "loom", *READERS, *SEEING],
         tagged_only=True,
         split="random",
         seeds=SEEDS,
         settings=PICTURES,
-        pairs=[("coa-sum", "coa")],
+        pairs=FUSED,
         makers=False,
         about="No times and no authors: cut 70/10/20 at random, and posts of one `dup_group` stand on one side. "
         "The file is ordered by topic, so that its order makes no split.",
@@ -240,7 +245,6 @@ TABLES = {
         all_tags=HABIT,
         split="user",
         seeds=SEEDS,
-        changes=QUICKER,
         settings=PICTURES,
         makers=False,
         about="Whole authors are held back: no model has learnt from any post of those that it is asked about. Their "

@@ -97,6 +97,13 @@ def test_others_words_leave_what_pictures_say(name, world):
     assert recall(model, strange, COLOURS) > recall(model, held, COLOURS) - 0.15
 
 
+@pytest.mark.parametrize(("reads", "kinds"), [("text", GRAIN), ("picture", COLOURS)])
+def test_a_model_may_read_words_or_pictures_alone(reads, kinds, world):
+    model = built("macon", reads=reads, validation=0.0).fit(world[0])
+    assert recall(model, world[1], kinds) > 0.8
+    assert recall(model, world[1], COLOURS if kinds is GRAIN else GRAIN) < 0.7
+
+
 @pytest.mark.parametrize("name", PERSONAL)
 def test_habit_is_read_from_the_authors_earlier_posts(name, world):
     model, held = fitted(name, world), world[1]

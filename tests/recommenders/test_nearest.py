@@ -2,8 +2,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hashloom.encoders.floret import Floret
+from hashloom.encoders.image.descriptor import Descriptor
+from hashloom.encoders.tfidf import Tfidf
 from hashloom.recommender import load
 from hashloom.recommenders.nearest import K1, B, Nearest
 from hashloom.types import Post, Posts
@@ -107,3 +110,50 @@ def test_kept_and_read_back(tmp_path, by, scope):
     model = Nearest(by=by, scope=scope, encoder=SMALL).fit(world())
     read = load(model.save(tmp_path / "model"))
     assert read.recommend(asked, 5)[0] == model.recommend(asked, 5)[0]
+
+
+@pytest.fixture
+def painted(tmp_path):
+    """Two red and two blue pictures, written where the test can name them."""
+    made = {}
+    for name, colour in {"r1": (220, 20, 20), "r2": (200, 40, 30), "b1": (20, 20, 220), "b2": (40, 30, 200)}.items():
+        made[name] = str(tmp_path / f"{name}.png")
+        Image.new("RGB", (32, 32), colour).save(made[name])
+    return made
+
+
+def pictured(name: str, picture: str, text: str, *tags: str, user: str | None = None, day: int = 1) -> Post:
+    when = datetime(2024, 1, day, tzinfo=UTC)
+    return Post(name, text, "c", user, when, images=(picture,) if picture else (), tags=tags)
+
+
+@pytest.mark.parametrize("scope", ["community", "own"])
+def test_neighbours_by_their_pictures(painted, scope):
+    known = [
+        pictured("1", painted["r1"], "a", "sunset", user="mo"),
+        pictured("2", painted["b1"], "a", "sea", user="mo"),
+    ]
+    asked = Posts.of(
+        [
+            pictured("q", painted["r2"], "a", user="mo", day=9),
+            pictured("s", painted["b2"], "a", user="mo", day=9),
+            pictured("t", "", "a", user="mo", day=9),
+        ]
+    )
+    model = Nearest(by="vectors", scope=scope, encoder=SMALL, image=Descriptor(), picture=0.5).fit(Posts.of(known))
+    found = model.recommend(asked, 2)
+    assert [row.tags[0] for row in found][:2] == ["sunset", "sea"]
+    assert found[0].suggestions[0].score > 0.9
+    assert found[2].suggestions[0].score == pytest.approx(0.5)  # no picture: both are alike by their text
+
+
+def test_the_share_of_the_picture_weighs_it_against_the_text(painted):
+    # Each text twice: words met once say nothing.
+    known = Posts.of(
+        [pictured(f"{i}", painted["r1"], "rye bread", "red") for i in "12"]
+        + [pictured(f"{i}", painted["b1"], "high wave", "wave") for i in "34"]
+    )
+    asked = Posts.of([pictured("q", painted["r2"], "high wave", day=9)])
+    for share, tag in ((0.0, "wave"), (1.0, "red")):
+        model = Nearest(by="vectors", encoder=Tfidf(dim=4), image=Descriptor(), picture=share).fit(known)
+        assert model.recommend(asked, 1)[0].tags == [tag]

@@ -93,13 +93,13 @@ class Multimodal(_Learnt, Recommender):
     """Share of what is asked with that is left out at random in training."""
     blank: Share = 0.0
     """Share of training posts with both text and picture that are shown without one of them."""
-    rate: Positive = 0.002
+    rate: Positive = 0.005
     """Adam's rate."""
     batch: Count = 128
     """Posts per update at most; fewer where there are few posts."""
     epochs: Count = 30
     """Passes over the posts at most."""
-    patience: Count = 3
+    patience: Count = 6
     """So many epochs without a better judgement on the validation posts end the training."""
     validation: Share = 0.1
     """Share of each community's posts, the latest, that early stopping judges by; 0: no early stopping."""

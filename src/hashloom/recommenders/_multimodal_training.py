@@ -370,7 +370,8 @@ def _exported_miner(work: Work, tagger: Tagger) -> bytes:
         if reading.words.ndim == 3:
             given = torch.randn(posts, words, reading.words.shape[2], generator=draw)
         else:
-            given = torch.randint(1, len(work.reader.words) + 1, (posts, words), generator=draw) * mask
+            known = len(work.reader.words)  # none where only pictures are read
+            given = torch.randint(min(1, known), known + 1, (posts, words), generator=draw) * mask
         places = reading.regions.shape[1]
         regions = torch.randn(posts, places, reading.regions.shape[2], generator=draw)
         shown = (torch.rand(posts, 1, generator=draw) < 0.7).expand(posts, places).contiguous()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashloom.encoders._vectors import unit
-from hashloom.types import Features, Posts
+from hashloom.types import Features, ImageEncoder, Posts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,10 +87,9 @@ class Reader:
         image = self.model.image
         if image is None or self.model.reads == "text":
             return
-        pictures = [shown[0] for shown in posts.frame["images"].to_list() if shown]
+        pictures = [of_post[0] for of_post in posts.frame["images"].to_list() if of_post]
         image.fit(pictures)
-        step = max(1, len(pictures) // SAMPLE)
-        found = image.features(pictures[::step][:SAMPLE] or [""])
+        found = image.features(sample(pictures))
         self.places = found.mask.shape[1]
         self.centre = np.zeros(found.values.shape[2], np.float32)
         if self.model.directions:
@@ -143,13 +142,8 @@ class Reader:
         looks = np.zeros((len(pictures), LOOK), np.float32)
         if self.model.image is None or self.model.reads == "text":
             return values, mask, looks
-        left = np.array([i for i, shown in enumerate(pictures) if shown], np.int64)
-        for turn in range(PICTURES):
-            left = np.array([i for i in left.tolist() if len(pictures[i]) > turn and not mask[i].any()], np.int64)
-            for at in range(0, len(left), STEP):
-                rows = left[at : at + STEP]
-                found = self.model.image.features([pictures[i][turn] for i in rows.tolist()])
-                mask[rows], values[rows], looks[rows] = found.mask, self._along(found, kind), self._looked(found)
+        for rows, found in shown(self.model.image, pictures):
+            mask[rows], values[rows], looks[rows] = found.mask, self._along(found, kind), self._looked(found)
         return values, mask, looks
 
     def _along(self, found: Features, kind: type) -> NDArray[Any]:
@@ -158,8 +152,34 @@ class Reader:
         return (((found.values - self.centre) @ self.axes) * found.mask[:, :, None]).astype(kind)
 
     def _looked(self, found: Features) -> Floats:
-        seen = np.asarray(found.mask.any(axis=1))[:, None]
-        return unit(np.asarray((whole(found) - self.pooled_centre) @ self.pooled_axes, np.float32)) * seen
+        return looked(found, self.pooled_centre, self.pooled_axes)
+
+
+def shown(image: ImageEncoder, pictures: Sequence[Sequence[str]]) -> Iterator[tuple[NDArray[np.int64], Features]]:
+    """Rows of posts and the features of the first picture of each that can be read, in steps.
+
+    A row comes again where its picture could not be read and the post has another one.
+    """
+    left = np.array([i for i, of_post in enumerate(pictures) if of_post], np.int64)
+    for turn in range(PICTURES):
+        left = left[[len(pictures[i]) > turn for i in left.tolist()]]
+        bad = []
+        for rows in (left[at : at + STEP] for at in range(0, len(left), STEP)):
+            found = image.features([pictures[i][turn] for i in rows.tolist()])
+            yield rows, found
+            bad.append(rows[~found.mask.any(axis=1)])
+        left = np.concatenate([left[:0], *bad])
+
+
+def sample(pictures: Sequence[str]) -> Sequence[str]:
+    """So many pictures that principal directions can be learnt from them, from the first to the last."""
+    return pictures[:: max(1, len(pictures) // SAMPLE)][:SAMPLE] or [""]
+
+
+def looked(found: Features, centre: Floats, axes: Floats) -> Floats:
+    """What a picture looks like for likeness: along principal directions, of unit length; (pictures, LOOK)."""
+    seen = np.asarray(found.mask.any(axis=1))[:, None]
+    return unit(np.asarray((whole(found) - centre) @ axes, np.float32)) * seen
 
 
 def whole(found: Features) -> Floats:

@@ -1,4 +1,4 @@
-"""Tags of the nearest earlier posts, by BM25 or by vectors (BM25: Robertson and Zaragoza 2009).
+"""Tags of the nearest earlier posts, by BM25 or by vectors of text and picture (BM25: Robertson and Zaragoza 2009).
 
 By BM25 a post's words weigh by rarity, saturate by repetition and are discounted in long posts. The weights are
 computed once and kept as a sparse matrix of words and posts.
@@ -19,7 +19,8 @@ from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Recommender
-from hashloom.types import Count, Encoder, Positive, Posts, Rankings, Reason, Share
+from hashloom.recommenders._reading import LOOK, directions, looked, sample, shown, whole
+from hashloom.types import Count, Encoder, ImageEncoder, Positive, Posts, Rankings, Reason, Share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,11 @@ class Nearest(Recommender):
     last: Count = 200
     """own: only so many of the user's latest posts are looked at."""
     encoder: Encoder = field(default_factory=Floret)
-    """vectors: the encoder."""
+    """vectors: the encoder of texts."""
+    image: ImageEncoder | None = None
+    """vectors: what reads pictures; none: they are not read."""
+    picture: Share = 0.5
+    """vectors: the picture's share of the likeness of two posts; the rest is the text's."""
     tokens: Tokens = field(default_factory=Tokens)
     """bm25: how texts are split into words."""
 
@@ -73,6 +78,7 @@ class Nearest(Recommender):
     def _fit(self, posts: Posts) -> None:
         if self.by == "vectors":
             self.encoder.fit(posts.texts, sorted({tag for row in posts.tags for tag in row}))
+            self._learn_looks(posts)
         rows: dict[str, list[int]] = {}
         for row, community in enumerate(posts.communities):
             rows.setdefault(community if self.scope == "community" else "", []).append(row)
@@ -82,13 +88,37 @@ class Nearest(Recommender):
         """Posts that are searched together: ids, tags and either vectors or words with their weights."""
         found: dict[str, Any] = {"ids": posts.ids, "tags": posts.tags}
         if self.by == "vectors":
-            return found | {"vectors": unit(self.encoder.encode(posts.texts))} if self.scope != "own" else found
+            return found | {"vectors": self._vectors(posts)} if self.scope != "own" else found
         counts = [Counter(words) for words in self.tokens.split_all(posts.texts)]
         found |= self._vocabulary(counts)
         if self.scope == "own":
             return {name: found[name] for name in ("words", "idf", "length", "common", "posts")}
         index = {word: i for i, word in enumerate(found["words"])}
         return found | {"weights": self._weights(counts, found, index)}
+
+    def _learn_looks(self, posts: Posts) -> None:
+        """The principal directions of the pictures, along which they are compared."""
+        self.looks_ = {}
+        if self.image is None:
+            return
+        pictures = [of_post[0] for of_post in posts.frame["images"].to_list() if of_post]
+        self.image.fit(pictures)
+        found = self.image.features(sample(pictures))
+        centre, axes = directions(whole(found)[found.mask.any(axis=1)], LOOK)
+        self.looks_ = {"centre": centre, "axes": axes}
+
+    def _vectors(self, posts: Posts) -> Floats:
+        """Vectors whose products are likenesses: of the text, and beside it of the picture; (posts, dim).
+
+        A post without one of them has zeros there: it is like others by what it has.
+        """
+        texts = unit(self.encoder.encode(posts.texts))
+        if self.image is None:
+            return texts
+        looks = np.zeros((len(posts), LOOK), np.float32)
+        for rows, found in shown(self.image, posts.frame["images"].to_list()):
+            looks[rows] = looked(found, self.looks_["centre"], self.looks_["axes"])
+        return np.concatenate([np.sqrt(1 - self.picture) * texts, np.sqrt(self.picture) * looks], axis=1)
 
     def _vocabulary(self, counts: Sequence[Counter[str]]) -> dict[str, Any]:
         uses = Counter(word for row in counts for word in row)
@@ -121,7 +151,7 @@ class Nearest(Recommender):
         return {n: {post: i for i, post in enumerate(g.get("ids", ()))} for n, g in self.groups_.items()}
 
     @cached_property
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[Any, Any]:
         """Texts of earlier posts as they were last read: words with weights, or vectors."""
         return {}
 
@@ -146,18 +176,18 @@ class Nearest(Recommender):
             rows = [i for i, n in enumerate(names) if n == name]
             for at in range(0, len(rows), 128):
                 some = rows[at : at + 128]
-                scores = self._similar([posts.texts[i] for i in some], name)
+                scores = self._similar(posts[np.array(some)], name)
                 for i, row in zip(some, scores):
                     found[i] = self._nearest(row, name, posts.ids[i])
         return found
 
-    def _similar(self, texts: list[str], name: str) -> Floats:
-        """Similarity of texts to all posts of a group; (texts, posts)."""
+    def _similar(self, posts: Posts, name: str) -> Floats:
+        """Similarity of the asked posts to all posts of a group; (asked, posts)."""
         group = self.groups_[name]
         if self.by == "vectors":
-            return np.asarray(unit(self.encoder.encode(texts)) @ group["vectors"].T)
-        queries = [_query(self.tokens.split(text), self._indices[name]) for text in texts]
-        scores = np.zeros((len(texts), len(group["ids"])), dtype=np.float32)
+            return np.asarray(self._vectors(posts) @ group["vectors"].T)
+        queries = [_query(self.tokens.split(text), self._indices[name]) for text in posts.texts]
+        scores = np.zeros((len(posts), len(group["ids"])), dtype=np.float32)
         for row, (at, count) in zip(scores, queries):
             if len(at):
                 row += group["weights"][at].T @ count
@@ -191,32 +221,42 @@ class Nearest(Recommender):
         past = history.posts
         for i, rows in enumerate(history.before(posts, last=self.last)):
             earlier = [row for row in rows.tolist() if past.tags[row] and past.ids[row] != posts.ids[i]]
-            scores = self._likeness(posts.texts[i], [past.texts[row] for row in earlier])
+            scores = self._likeness(posts[i : i + 1], past, earlier)
             order = [j for j in np.lexsort((-np.arange(len(scores)), -scores)).tolist() if scores[j] > 0]
             order = order[: self.neighbours]
             near = [(past.ids[earlier[j]], past.tags[earlier[j]]) for j in order]
             found.append([(post, tags, w) for (post, tags), w in zip(near, self._weigh(scores[order]))])
         return found
 
-    def _likeness(self, text: str, earlier: list[str]) -> Floats:
-        """Similarity of a text to each of a few earlier ones."""
-        read = [self._remember(each) for each in earlier]
+    def _likeness(self, asked: Posts, past: Posts, earlier: list[int]) -> Floats:
+        """Similarity of one post to each of a few earlier ones."""
         if self.by == "vectors":
-            mine = unit(self.encoder.encode([text]))[0]
-            return np.array([mine @ vector for vector in read], dtype=np.float32)
-        asked = Counter(self.tokens.split(text))
-        return np.array([_dot(asked, weights) for weights in read], dtype=np.float32)
+            mine = self._vectors(asked)[0]
+            return np.array([mine @ vector for vector in self._remembered(past, earlier)], dtype=np.float32)
+        counts = Counter(self.tokens.split(asked.texts[0]))
+        return np.array([_dot(counts, self._weighed(past.texts[row])) for row in earlier], dtype=np.float32)
 
-    def _remember(self, text: str) -> Any:
-        known = self._read
-        if text not in known:
-            if len(known) >= REMEMBERED:
-                known.clear()
-            if self.by == "vectors":
-                known[text] = unit(self.encoder.encode([text]))[0]
-            else:
-                known[text] = self._word_weights(text)
-        return known[text]
+    def _remembered(self, past: Posts, rows: list[int]) -> list[Floats]:
+        """Vectors of earlier posts; those not read before are read together."""
+        pictures: list[list[str]] = [[] for _ in rows]
+        if self.image is not None:
+            pictures = past.frame["images"][rows].to_list()
+        keys = [(past.texts[row], tuple(shown)) for row, shown in zip(rows, pictures)]
+        self._make_room(len(rows))
+        missing = {key: row for key, row in zip(keys, rows) if key not in self._read}
+        if missing:
+            self._read.update(zip(missing, self._vectors(past[np.array(list(missing.values()))])))
+        return [self._read[key] for key in keys]
+
+    def _weighed(self, text: str) -> dict[str, float]:
+        if text not in self._read:
+            self._make_room(1)
+            self._read[text] = self._word_weights(text)
+        return self._read[text]
+
+    def _make_room(self, count: int) -> None:
+        if len(self._read) + count > REMEMBERED:
+            self._read.clear()
 
     def _word_weights(self, text: str) -> dict[str, float]:
         """BM25 weights of a text's words; a word that training did not know is as rare as can be."""
