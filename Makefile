@@ -100,6 +100,8 @@ bench: $(VENV)/.installed-dev
 	python benchmarks/pictures.py
 	python benchmarks/encoders.py
 	python benchmarks/networks.py
+	python benchmarks/learning_on.py
+	python benchmarks/new_words.py
 
 results: $(VENV)/.installed-dev
 	python tools/results.py run

@@ -73,7 +73,8 @@ def test_a_recommender_may_have_fields_named_like_the_words_of_rooms():
 
 
 @pytest.mark.parametrize(
-    ("room", "name"), [(room, name) for room in ("encoders.image", "selections") for name in catalogue.names(room)]
+    ("room", "name"),
+    [(room, name) for room in ("encoders.image", "selections", "generators") for name in catalogue.names(room)],
 )
 def test_every_field_is_explained_also_inherited_ones_and_settings_build_again(room, name):
     part = catalogue.find(room, name)
@@ -81,7 +82,7 @@ def test_every_field_is_explained_also_inherited_ones_and_settings_build_again(r
     assert catalogue.build(catalogue.settings(part())) == part()
 
 
-@pytest.mark.parametrize("room", ["images", "selections"])
+@pytest.mark.parametrize("room", ["images", "selections", "generators"])
 def test_rooms_are_listed(room, capsys):
     from hashloom.cli_list import details, lines
 

@@ -23,8 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = sorted(p for p in (ROOT / "src/hashloom").rglob("*.py") if ">>>" in p.read_text("utf-8"))
-RUN = ("tutorial", "posts", "evaluation", "models-on-disk", "pictures-and-habit")
-PARTS = [n for room in ("recommenders", "encoders", "encoders.image", "selections") for n in catalogue.names(room)]
+RUN = ("tutorial", "posts", "evaluation", "models-on-disk", "pictures-and-habit", "new-words")
+ROOMS = ("recommenders", "encoders", "encoders.image", "selections", "generators")
+PARTS = [n for room in ROOMS for n in catalogue.names(room)]
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.S | re.M)
 SIGNS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -88,7 +89,7 @@ def test_the_first_session_of_the_readme_runs(folder):
 
 def test_every_runnable_document_is_run():
     shown = {d.stem for d in DOCUMENTS for language, name, _ in blocks(d) if language == "console"}
-    assert shown == {"README", "tutorial", "evaluation", "pictures-and-habit"} <= {"README", *RUN}
+    assert shown == {"README", "tutorial", "evaluation", "pictures-and-habit", "new-words"} <= {"README", *RUN}
 
 
 @pytest.fixture

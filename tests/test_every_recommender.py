@@ -163,3 +163,86 @@ def test_every_setting_is_explained(name):
     kind = catalogue.find("recommenders", name)
     assert importlib.import_module(kind.__module__).__doc__
     assert all(s.about for s in catalogue.listing(kind))
+
+
+# ---- learning without retraining
+
+
+def copied(name, tmp_path):
+    """A model of its own, which may be changed."""
+    fitted(name).save(tmp_path / "copy")
+    return keeping.load(tmp_path / "copy")
+
+
+def keys(ranking):
+    return {key(tag) for tag in ranking.tags}
+
+
+NEWS = Posts.of(
+    [
+        Post(f"news{i}", "a solar eclipse over rye fields", "even", f"u{i * 2}", START + timedelta(days=20, hours=i),
+             tags=("Eclipse", "Rye"))
+        for i in range(3)
+    ]
+)  # fmt: skip
+LATER = Posts.of(
+    [
+        Post("later-even", "the eclipse and rye", "even", "u0", START + timedelta(days=30)),
+        Post("later-odd", "the eclipse and surf", "odd", "u1", START + timedelta(days=30)),
+        Post("later-stranger", "the eclipse and rye", "even", "nobody", START + timedelta(days=30)),
+    ]
+)
+
+
+def test_a_tag_that_is_new_can_be_suggested_after_an_update_and_in_its_community_alone(name, tmp_path):
+    model = copied(name, tmp_path).update(NEWS)
+    even, odd, stranger = (keys(row) for row in model.recommend(LATER, 50))
+    assert "eclipse" in even
+    assert "eclipse" in stranger
+    assert "eclipse" not in odd
+    model.save(tmp_path / "again")
+    assert same(keeping.load(tmp_path / "again").recommend(LATER, 50), model.recommend(LATER, 50))
+
+
+def test_an_update_brings_no_denied_tag_back(name, tmp_path):
+    model = copied(name, tmp_path)
+    model.spaces_ = TagSpaces(replace(model.spaces_[c], denied=("eclipse",)) for c in model.spaces_)
+    model.share()
+    look_alike = Posts.of([replace(NEWS[0], id="look", tags=("Ecl\u0456pse", "Eclipse_", "Rye"))])
+    model.update(NEWS).update(look_alike)
+    for row in model.recommend(LATER, 50):
+        assert not any("cl" in tag and "pse" in tag for tag in keys(row))
+
+
+def test_forgotten_users_posts_and_tags_are_not_suggested(name, tmp_path):
+    model = copied(name, tmp_path)
+    model.update(NEWS)
+    assert model.forget(posts=NEWS.ids).posts == 3
+    assert model.forget(users=["u0"]).posts == 6
+    model.forget(tags=["Oat"])
+    for row in model.recommend(Posts.concat([LATER, HELD]), 50):
+        assert not {"eclipse", "habit0", "oat"} & keys(row)
+    model.save(tmp_path / "again")
+    assert same(keeping.load(tmp_path / "again").recommend(LATER, 50), model.recommend(LATER, 50))
+
+
+def test_a_flood_by_one_author_moves_nobody_elses_first_ten(name, tmp_path):
+    model = copied(name, tmp_path)
+    crowd = [
+        Post(f"crowd{i}", f"{['rye flour', 'oat flakes'][i % 2]} today", "even", f"crowd{i}",
+             START + timedelta(days=20, minutes=i), tags=(f"Usual{i % 12}", f"Usual{(i + 5) % 12}"))
+        for i in range(60)
+    ]  # fmt: skip
+    model.update(Posts.of(crowd))
+    asked = Posts.of([Post("ask", "rye flour today", "even", "u2", START + timedelta(days=22))])
+    before = model.recommend(asked, 10)[0].tags
+    flood = [
+        Post(f"scam{i}", "rye flour today oat flakes", "even", "spammer", START + timedelta(days=21, seconds=i),
+             tags=("Scam",))
+        for i in range(10_000)
+    ]  # fmt: skip
+    model.update(Posts.of(flood))
+    after = model.recommend(asked, 10)[0].tags
+    assert len(before) == 10
+    # `simple` fuses ranks: the few posts that count take a place, and two tags further down may change theirs.
+    assert set(after) == set(before) if name == "simple" else after == before

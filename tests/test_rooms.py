@@ -18,6 +18,7 @@ DOWNHILL = (
     ("data",),
     ("networks",),
     ("encoders", "selections"),
+    ("generators",),
     ("recommender",),
     ("recommenders", "forecasters"),
     ("evaluate",),

@@ -54,6 +54,7 @@ class Table:
     set in one row, ``settings`` fields set in every part of every row that has them. ``latest``: only so many posts,
     the latest; ``every``: only each so manieth. ``min_tag_count``: tags on fewer training posts are no part of the
     vocabulary (they stay true tags all the same), but of the rows ``all_tags``. ``pairs``: rows told apart by name.
+    ``metrics`` and ``spreads``: what is shown, if not the usual.
     """
 
     title: str
@@ -70,6 +71,8 @@ class Table:
     settings: Changes = ()
     pairs: Sequence[tuple[str, str]] = ()
     makers: bool = True
+    metrics: Sequence[str] = ()
+    spreads: bool = False
     about: str = ""
 
     def posts(self) -> Posts:
@@ -192,6 +195,48 @@ LOBSTERS = Table(
     about="Text and habit alone; there are no pictures.",
 )
 
+WORDS = (
+    *("ndcg@10", "micro_p@1", "micro_r@1", "micro_f1@1", "micro_p@5", "micro_r@5", "micro_f1@5"),
+    *("rouge1@5", "rouge2@5", "rougeL@5", "novel_r@10"),
+)
+"""RIGHT's metrics beside ours, and the recall of tags that no training post carries."""
+RIGHTS = [
+    "right",
+    "right-none",
+    "right-no-selector",
+    "right-random",
+    "right-random-order",
+    "right-dense",
+    "right-tuned",
+]
+OPEN = ["right-wide", "macon-right", "two-tower", "trending", "loom", "loom-right"]
+RIGHT_PAIRS = [("right", "right-none"), ("right", "right-no-selector"), ("loom-right", "loom")]
+SLOW = ["right-random", "right-random-order", "right-dense", "right-tuned", "macon-right", "loom-right"]
+"""Rows made on one set alone, since each takes minutes."""
+CHAT = ["llm", "llm-zero-shot"]
+ENDPOINT = 8399
+"""The port of the local server that the language models' rows ask."""
+
+
+def _words(title: str, file: str, more: Sequence[str], left_out: Sequence[str] = (), **fields: Any) -> Table:
+    rows = ["popular", "nearest", "linear", *more, *RIGHTS, *OPEN, *CHAT]
+    rows = [row for row in rows if row not in left_out]
+    server = [("url", f"http://127.0.0.1:{ENDPOINT}/v1"), ("llm", "plumbing"), ("fallback", "none")]
+    return Table(
+        title,
+        file,
+        rows,
+        changes={name: server for name in CHAT if name in rows},
+        makers=False,
+        metrics=WORDS,
+        spreads=True,
+        pairs=[pair for pair in RIGHT_PAIRS if all(name in rows for name in pair)],
+        about="The rows `llm` ask a local server that gives tags of the prompt by a simple rule: they show the "
+        "plumbing, and no model's quality. " + fields.pop("about", ""),
+        **fields,
+    )
+
+
 TABLES = {
     "stackexchange": Table(
         "Stack Exchange: four communities, each with its own tags, by order of posting",
@@ -256,6 +301,43 @@ TABLES = {
         about="Whole authors are held back: no model has learnt from any post of those that it is asked about. Their "
         "own posts are given as history, of which only strictly earlier ones count.",
     ),
-    "history-instagram": _history("Which earlier posts to read: Instagram", INSTAGRAM),
+    "words-lobsters": _words(
+        "New words: Lobsters, the latest 6,000 posts, by time",
+        "lobsters/posts.parquet",
+        ["own-frequency", "design-generator"],
+        latest=6_000,
+        settings=UNSEEING,
+        about="So few posts, because many of these networks take minutes on them.",
+    ),
+    "words-stackexchange": _words(
+        "New words: Stack Exchange, every twentieth post, by order of posting",
+        "stackexchange/posts.parquet",
+        [],
+        [*SLOW, "trending"],
+        every=20,
+        settings=UNSEEING,
+        about="No times and no authors.",
+    ),
+    "words-japanese": _words(
+        "New words: JSer.info, every fourth post, by time",
+        "jser_ja/posts.parquet",
+        [],
+        SLOW,
+        every=4,
+        settings=UNSEEING,
+    ),
+    "words-instagram": _words(
+        "New words: Instagram, the latest 3,000 tagged posts, by time",
+        "instagram_2019/posts.jsonl",
+        ["own-frequency"],
+        [*SLOW, "right-no-selector", "two-tower"],
+        latest=3_000,
+        tagged_only=True,
+        settings=UNSEEING,
+        about="Without pictures.",
+    ),
+    "history-instagram": _history(
+        "Which earlier posts to read: Instagram, the latest 4,000 tagged posts", INSTAGRAM, 4_000
+    ),
     "history-lobsters": _history("Which earlier posts to read: Lobsters, the latest 8,000 posts", LOBSTERS, 8_000),
 }

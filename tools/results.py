@@ -17,11 +17,13 @@ import argparse
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from xml.etree import ElementTree
 
-from result_tables import ROOT, TABLES, Table
+from result_tables import CHAT, ENDPOINT, ROOT, TABLES, Table
 
 from hashloom.evaluate.compare import Difference
 from hashloom.evaluate.figure import figure
@@ -42,21 +44,37 @@ def run(name: str, only: Sequence[str] = (), again: bool = False) -> None:
             raise SystemExit(f"table {name!r} has no row {row!r}; there are: {'; '.join(table.recipes)}")
     for row in only or table.recipes if again else ():
         forget(row)
-    found = compare(
-        table.rows(),
-        table.posts(),
-        how=table.split,
-        seeds=table.seeds,
-        folder=KEPT,
-        makers=table.makers,
-        pairs=() if only else table.pairs,
-        only=only,
-        say=partial(print, flush=True),
-    )
+    with endpoint([row for row in only or table.recipes if row in CHAT]):
+        found = compare(
+            table.rows(),
+            table.posts(),
+            how=table.split,
+            seeds=table.seeds,
+            folder=KEPT,
+            makers=table.makers,
+            pairs=() if only else table.pairs,
+            only=only,
+            metrics=table.metrics,
+            spreads=table.spreads,
+            say=partial(print, flush=True),
+        )
     if only:
         print(markdown(found))
         return
     write(name, table, found)
+
+
+@contextmanager
+def endpoint(rows: Sequence[str]) -> Iterator[None]:
+    """The local server that rows of language models ask, where there are any."""
+    if not rows:
+        yield
+        return
+    sys.path.insert(0, str(ROOT / "tests"))
+    from chat_server import serving
+
+    with serving("good", ENDPOINT):
+        yield
 
 
 def forget(row: str) -> None:
@@ -154,7 +172,8 @@ def _published(found: Findings) -> Iterator[str]:
 def page() -> None:
     """docs/results.md from its parts: an introduction written by hand, then the tables."""
     head = (OUT / "introduction.md").read_text(encoding="utf-8").replace("](../", "](")
-    names = [name for name in [*TABLES, "new-community"] if (OUT / f"{name}.md").is_file()]
+    walks = ["prequential-lobsters", "prequential-stackexchange"]
+    names = [name for name in [*TABLES, "new-community", *walks] if (OUT / f"{name}.md").is_file()]
     parts = [(OUT / f"{n}.md").read_text(encoding="utf-8").replace(f"]({n}-", f"](results/{n}-") for n in names]
     (ROOT / "docs" / "results.md").write_text("\n".join([head, *parts]), encoding="utf-8")
 

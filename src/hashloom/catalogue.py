@@ -27,6 +27,7 @@ ROOMS = {
     "encoders": "encoder",
     "encoders.image": "image",
     "selections": "selection",
+    "generators": "generator",
 }
 """Room → the word that names one of its parts in settings. The first of these words in settings is what they name, so
 that a recommender may have a field ``encoder``, ``image`` or ``selection``."""

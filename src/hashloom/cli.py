@@ -39,6 +39,10 @@ Earlier = Annotated[
     Path | None,
     typer.Option("--history", metavar="POSTS", help="Earlier posts, on top of those that the model remembers."),
 ]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metrics", metavar="ID", help="Show these, such as novel_r@10 (hashloom list metrics); repeat it."),
+]
 Page = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with plots too.")]
 Seed = Annotated[int, typer.Option("--seed", help="For everything that is drawn by chance.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first wrong row instead of leaving it out.")]
@@ -183,11 +187,57 @@ def recommend(
         tell(f"hashloom: {said}")
 
 
+@app.command(epilog="Next: hashloom recommend MODEL NEW_POSTS")
+def update(model: Model, posts: PostsFile, strict: Strict = False) -> None:
+    """Let a kept model know further tagged posts, without training it anew.
+
+    Tags, counts, neighbours and habits grow, so that new tags can be suggested at once; trained weights stay. Posts
+    that are known already are passed over.
+
+    [dim]hashloom update my-model todays-posts.jsonl[/dim]
+    """
+    from hashloom import keeping
+
+    known, more = loaded(model), given(posts, strict=strict)
+    before = len(known.seen_)
+    with progress.stage("updating"):
+        known.update(more)
+        known.save(model, **keeping.facts(model))
+    new = len(known.seen_) - before
+    tell(f"{model}: {new:,} of {len(more):,} posts were new, {len(known.seen_):,} are known now")
+
+
+@app.command()
+def forget(
+    model: Model,
+    post: Annotated[list[str] | None, typer.Option("--post", metavar="ID", help="A post; may be repeated.")] = None,
+    user: Annotated[list[str] | None, typer.Option("--user", metavar="USER", help="All posts of a user.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag, wherever it was used.")] = None,
+) -> None:
+    """Take posts, users or tags out of a kept model: out of what it remembers, counts and looks up.
+
+    Trained weights are not undone: train anew where that is asked for. To ban a tag, deny it in a tag space.
+
+    [dim]hashloom forget my-model --user mo --tag OldNews[/dim]
+    """
+    from hashloom import keeping
+    from hashloom.data.read import BadInput
+
+    if not (post or user or tag):
+        raise BadInput("nothing to forget; name posts (--post), users (--user) or tags (--tag)")
+    known = loaded(model)
+    with progress.stage("forgetting"):
+        done = known.forget(posts=post or (), users=user or (), tags=tag or ())
+        known.save(model, **keeping.facts(model))
+    tell(f"{model}: {done.posts:,} posts forgotten, and {done.uses:,} uses of the tags in other posts")
+
+
 @app.command()
 def evaluate(
     model: Model,
     posts: PostsFile,
     k: Annotated[list[int] | None, typer.Option("-k", min=1, help="Cut rankings at K; may be repeated.")] = None,
+    metrics: Metrics = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON too.")] = None,
     html: Page = None,
     history: Earlier = None,
@@ -208,7 +258,14 @@ def evaluate(
     known, asked = loaded(model), given(posts)
     earlier = given(history) if history else None
     with progress.stage("measuring"):
-        found = protocol.evaluate(known, asked, said=keeping.manifest(model), ks=tuple(k or [10]), history=earlier)
+        found = protocol.evaluate(
+            known,
+            asked,
+            said=keeping.manifest(model),
+            ks=tuple(k or [10]),
+            history=earlier,
+            metrics=tuple(metrics or ()),
+        )
     print(table(found), end="")
     if json:
         write_json(json, found.as_json())
@@ -231,6 +288,10 @@ def compare(
     makers: Annotated[
         bool, typer.Option("--makers", help="A row for each maker of a recipe that holds several too.")
     ] = False,
+    metrics: Metrics = None,
+    spreads: Annotated[
+        bool, typer.Option("--spreads", help="Also show how evenly each row suggests tags, and how common ones.")
+    ] = False,
 ) -> None:
     """Train recipes on the same posts, measure them on the same later posts, and report.
 
@@ -249,7 +310,16 @@ def compare(
     asked = given(posts, some=True)
     with progress.stage("comparing"):
         found = protocol.compare(
-            chosen, asked, how=split, seed=seed, seeds=drawn, say=tell, folder=out / "answers", makers=makers
+            chosen,
+            asked,
+            how=split,
+            seed=seed,
+            seeds=drawn,
+            say=tell,
+            folder=out / "answers",
+            makers=makers,
+            metrics=tuple(metrics or ()),
+            spreads=spreads,
         )
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", found.as_json())
@@ -262,11 +332,11 @@ def compare(
 @app.command("list")
 def list_(
     room: Annotated[
-        Literal["recommenders", "recipes", "encoders", "images", "selections", "metrics", "importers"],
+        Literal["recommenders", "recipes", "encoders", "images", "selections", "generators", "metrics", "importers"],
         typer.Argument(
             metavar="WHAT",
             help="recommenders, recipes, encoders, images (encoders of pictures), selections (which earlier posts are "
-            "read), metrics or importers",
+            "read), generators (what says tags for RIGHT), metrics or importers",
         ),
     ],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Everything about this one.")] = None,
@@ -291,12 +361,12 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def given(path: Path, *, some: bool = False) -> Posts:
+def given(path: Path, *, some: bool = False, strict: bool = False) -> Posts:
     """The posts of a file (``some``: at least one); what was refused is told."""
     from hashloom.data.read import BadInput, read
 
     with progress.stage(f"reading {path}"):
-        posts, report = read(path)
+        posts, report = read(path, strict=strict)
     if untidy(report):
         tell(report.summary())
     if some and not len(posts):

@@ -28,7 +28,9 @@ from hashloom.tag_space import TagSpaces
 from hashloom.types import Posts
 
 FORMAT = 1
-SHARED = ("spaces_", "memory_", "favourites_", "seen_")
+OWN = ("digest", "format", "hashloom", "part", "created_at", "files")
+"""What every manifest says."""
+SHARED = ("spaces_", "memory_", "favourites_", "seen_", "forgotten_")
 """Learnt once by the outermost part and handed to the parts inside, so kept once."""
 
 
@@ -114,6 +116,11 @@ def manifest(folder: Path | str) -> dict[str, Any]:
     if found.get("digest") != _digest(found):
         raise DamagedModel(f"{path}: altered (its digest differs); restore it from a copy or train again")
     return found
+
+
+def facts(folder: Path | str) -> dict[str, Any]:
+    """What was said of a kept model when it was made (recipe, fingerprint, split, …), to be said of it again."""
+    return {name: value for name, value in manifest(folder).items() if name not in OWN}
 
 
 def _digest(said: Mapping[str, Any]) -> str:

@@ -166,6 +166,29 @@ class TagSpaces:
             for name, uses in forms.items()
         )
 
+    def grow(self, posts: Posts) -> None:
+        """Enter tags that communities with an open list have not used before; a new community gets an open list.
+
+        >>> from hashloom.types import Post, Posts
+        >>> spaces = TagSpaces([TagSpace.of(["Rye"], "bakers"), TagSpace.of(["Jib"], "sailors", closed=True)])
+        >>> spaces.grow(Posts.of([Post("1", community=c, tags=("Oat",)) for c in ("bakers", "sailors", "potters")]))
+        >>> [spaces[c].show("oat") for c in ("bakers", "potters")], "oat" in spaces["sailors"].tags
+        (['Oat', 'Oat'], False)
+        """
+        for name, made in TagSpaces.learn(posts).spaces.items():
+            space = self.spaces.setdefault(name, TagSpace(name))
+            for tag, shown in () if space.closed else made.tags.items():
+                end = space.resolve(tag)
+                if end is not None and end not in space.tags:
+                    space.tags[end] = shown if end == tag else made.tags.get(end, end)
+
+    def drop(self, tags: Collection[str]) -> None:
+        """Take tags (keys) out of open lists, into which posts that use them later bring them back."""
+        for space in self.spaces.values():
+            for tag in () if space.closed else tags:
+                space.tags.pop(tag, None)
+                space.describe.pop(tag, None)
+
     def to_json(self) -> dict[str, Any]:
         """Community → its space in plain types."""
         return {name: space.to_json() for name, space in self.spaces.items()}

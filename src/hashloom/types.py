@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-Source = Literal["text", "image", "history", "habit", "community", "trend", "neighbour", "model"]
+Source = Literal["text", "image", "history", "habit", "community", "trend", "neighbour", "generator", "model"]
 
 
 Count = Annotated[int, Ge(1)]
@@ -61,6 +61,18 @@ class ImageEncoder(Protocol):
         # Not part of what isinstance looks at: Python 3.11 would run the property, which loads weights.
         @property
         def grid(self) -> tuple[int, int]: ...
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """What says tags, also such as nobody used before; the files of the room ``generators`` hold such.
+
+    A source is one line as ``hashloom.generators.join`` makes it. ``generate`` gives for each at most ``count`` tags,
+    best first, each once, with its chance in (0, 1].
+    """
+
+    def fit(self, sources: Sequence[str], targets: Sequence[Sequence[str]]) -> Any: ...
+    def generate(self, sources: Sequence[str], count: int) -> list[list[tuple[str, float]]]: ...
 
 
 @runtime_checkable
@@ -120,7 +132,16 @@ class Posts(Sequence[Post]):
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        self.frame = frame
+        self._pieces = [frame]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """One row per post; pieces added by ``followed_by`` are put together when this is first asked for."""
+        if len(self._pieces) > 1:
+            import polars as pl
+
+            self._pieces = [_conform(pl.concat(self._pieces, how="diagonal_relaxed"), schema())]
+        return self._pieces[0]
 
     @classmethod
     def of(cls, rows: Iterable[Post] | pl.DataFrame) -> Self:
@@ -143,8 +164,25 @@ class Posts(Sequence[Post]):
         frames = [part.frame for part in parts]
         return cls(pl.concat(frames, how="diagonal_relaxed")) if frames else cls.of([])
 
+    def followed_by(self, more: Posts) -> Posts:
+        """These posts and then ``more``, quickly: columns read already are carried on instead of being read again.
+
+        The lists behind ``ids``, ``texts``, … are lengthened in place and shared; use these posts no more.
+        """
+        made = type(self)(self._pieces[0])
+        made._pieces = [*self._pieces, *more._pieces]
+        if len(made._pieces) > PIECES:
+            _ = made.frame
+        for name in _LISTS & self.__dict__.keys():
+            column = self.__dict__[name]
+            column.extend(getattr(more, name))
+            made.__dict__[name] = column
+        if "times" in self.__dict__:
+            made.__dict__["times"] = np.concatenate([self.times, more.times])
+        return made
+
     def __len__(self) -> int:
-        return self.frame.height
+        return sum(piece.height for piece in self._pieces)
 
     @overload
     def __getitem__(self, at: int) -> Post: ...
@@ -193,7 +231,12 @@ class Posts(Sequence[Post]):
     @cached_property
     def times(self) -> NDArray[np.int64]:
         """Microseconds since 1970 in UTC; ``UNDATED`` where a post has no time. Shape (posts,)."""
-        return self.frame["created_at"].to_physical().fill_null(UNDATED).to_numpy().astype(np.int64, copy=False)
+        import polars as pl
+
+        column = self.frame["created_at"].cast(pl.Int64())
+        if column.null_count():
+            column = column.fill_null(UNDATED)
+        return column.to_numpy().astype(np.int64, copy=False)
 
     def in_order(self) -> Posts:
         """Sorted by time (stable); posts without a time first."""
@@ -203,6 +246,8 @@ class Posts(Sequence[Post]):
 
     def tagged(self) -> Posts:
         """Those that carry at least one tag."""
+        if len(self) < FEW and all(self.tags):
+            return self
         return Posts(self.frame.filter(self.frame["tags"].list.len() > 0))
 
     @cached_property
@@ -215,6 +260,11 @@ class Posts(Sequence[Post]):
 
 
 UNDATED = -(2**62)
+FEW = 64
+"""With fewer posts than this, looking at each is quicker than asking the frame."""
+PIECES = 1000
+"""So many additions wait before they are put into one frame."""
+_LISTS = {"ids", "texts", "communities", "users", "tags"}
 
 
 def _plain(value: Any) -> Any:

@@ -79,11 +79,11 @@ def test_a_model_that_holds_a_seeded_one_is_seeded(monkeypatch):
 
 
 def test_a_seed_reaches_the_parts_that_settings_leave_to_their_defaults():
-    whole = protocol._seeded(
+    whole = protocol.seeded(
         {"model": "rerank", "makers": [{"model": "multilabel"}, {"model": "multilabel", "seed": 3}]}, 7
     )
     assert [whole["seed"], *(maker["seed"] for maker in whole["makers"])] == [7, 7, 3]
-    held = protocol._seeded({"model": "macon"}, 7)
+    held = protocol.seeded({"model": "macon"}, 7)
     assert (held["seed"], held["selection"]["seed"]) == (7, 7)
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import load
-from hashloom.recommenders.linear import Linear, _grams, locate, solve
+from hashloom.recommenders.linear import Linear, character_grams, locate, solve
 from hashloom.types import Post, Posts
 
 BAKING = ["rye bread in the oven", "wheat bread and salt", "a bread of oats", "the oven is hot for bread"]
@@ -88,10 +88,10 @@ def test_kept_and_read_back(tmp_path):
 
 
 def test_ngrams_stay_inside_words():
-    assert len(_grams("ab", 2, 5)) == len([" a", "ab", "b ", " ab", "ab ", " ab "])
-    assert set(_grams("ab cd", 2, 5)) == set(_grams("ab", 2, 5)) | set(_grams("cd", 2, 5))
-    assert np.array_equal(_grams("ＡＢ", 2, 3), _grams("ab", 2, 3))
-    assert len(_grams(" \n", 2, 5)) == 0
+    assert len(character_grams("ab", 2, 5)) == len([" a", "ab", "b ", " ab", "ab ", " ab "])
+    assert set(character_grams("ab cd", 2, 5)) == set(character_grams("ab", 2, 5)) | set(character_grams("cd", 2, 5))
+    assert np.array_equal(character_grams("ＡＢ", 2, 3), character_grams("ab", 2, 3))
+    assert len(character_grams(" \n", 2, 5)) == 0
 
 
 def test_locate_prefers_whole_words():

@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,7 +9,8 @@ from hashloom.encoders.floret import Floret
 from hashloom.encoders.image.descriptor import Descriptor
 from hashloom.encoders.tfidf import Tfidf
 from hashloom.recommender import load
-from hashloom.recommenders.nearest import K1, B, Nearest
+from hashloom.recommenders._bm25 import K1, B
+from hashloom.recommenders.nearest import Nearest
 from hashloom.types import Post, Posts
 
 SMALL = Floret(dim=16, epochs=2, buckets=500, min_count=1)
@@ -38,12 +40,12 @@ def test_neighbours_give_their_tags(by):
     assert found[0].suggestions[0].score <= 1
 
 
-def test_bm25_weights_follow_the_formula():
+def test_bm25_scores_follow_the_formula():
     posts = Posts.of([post("1", "rye rye oats", "a"), post("2", "oats", "b"), post("3", "wheat bran", "a")])
-    group = Nearest().fit(posts).groups_["c"]
+    index = Nearest().fit(posts)._index("c")
     idf = np.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
     expected = idf * 2 * (K1 + 1) / (2 + K1 * (1 - B + B * 3 / 2))
-    assert group["weights"][group["words"].index("rye")].toarray()[0] == pytest.approx([expected, 0, 0])
+    assert index.scores([Counter(["rye"])])[0] == pytest.approx([expected, 0, 0])
 
 
 def test_scores_are_shares_of_the_neighbours_weight():

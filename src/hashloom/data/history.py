@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Literal
 
@@ -43,6 +44,38 @@ class History:
         known = set(self.posts.ids)
         fresh = np.array([i not in known for i in more.ids], dtype=bool)
         return History(Posts.concat([self.posts, more[fresh]])) if fresh.any() else self
+
+    def followed_by(self, more: Posts) -> History:
+        """This history with later posts that it does not hold, made without reading the earlier ones again.
+
+        Where the posts are not all later, or undated, it is made anew. What is indexed already is lengthened in place
+        and shared, so use this history no more.
+        """
+        more = more.in_order()
+        last = self.posts.times[-1] if len(self.posts) else UNDATED
+        if not len(self.posts) or not len(more) or more.times[0] <= UNDATED or more.times[0] < last:
+            return History(Posts.concat([self.posts, more])) if len(more) else self
+        made, first = History.__new__(History), len(self.posts)
+        made.posts = self.posts.followed_by(more)
+        made.moments = np.concatenate([self.moments, more.times])
+        for name in _INDICES & self.__dict__.keys():
+            made.__dict__[name] = self.__dict__[name]
+        made._index(more, first)
+        return made
+
+    def _index(self, more: Posts, first: int) -> None:
+        """Enter posts, whose rows begin with ``first``, into what is indexed already."""
+        held = self.__dict__
+        rows = range(first, first + len(more))
+        if "_at" in held:
+            self._at.update(zip(more.ids, rows))
+        for row, community, user, tags in zip(rows, more.communities, more.users, more.tags):
+            if "_communities" in held:
+                self._communities[community] = np.append(self._communities.get(community, _NONE), row)
+            if "_users" in held and user is not None:
+                self._users[community, user] = np.append(self._users.get((community, user), _NONE), row)
+            if "_used" in held and community in self._used:
+                self._used[community].update(tags)
 
     def moments_of(self, posts: Posts) -> NDArray[np.int64]:
         """The moment of each asked post, before which the past lies. Shape (posts,)."""
@@ -86,15 +119,15 @@ class History:
         grouped = frame.group_by("community", maintain_order=True).agg(pl.col("row"))
         return {c: np.asarray(rows, np.int64) for c, rows in grouped.iter_rows()}
 
-    def tags_in(self, community: str) -> frozenset[str]:
+    def tags_in(self, community: str) -> AbstractSet[str]:
         """Every tag that the history's posts of a community carry."""
         if community not in self._used:
             rows = self._communities.get(community, _NONE)
-            self._used[community] = frozenset(tag for row in rows for tag in self.posts.tags[row])
+            self._used[community] = {tag for row in rows for tag in self.posts.tags[row]}
         return self._used[community]
 
     @cached_property
-    def _used(self) -> dict[str, frozenset[str]]:
+    def _used(self) -> dict[str, set[str]]:
         return {}
 
     def ages(self, moment: int, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
@@ -106,3 +139,4 @@ class History:
 
 
 _NONE = np.zeros(0, dtype=np.int64)
+_INDICES = {"_at", "_users", "_communities", "_used"}

@@ -7,13 +7,13 @@ Yin et al., "Challenging the long tail recommendation" (VLDB 2012). Tags of diff
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashloom.evaluate.formulas import COUNTS
+from hashloom.evaluate.formulas import COUNTS, OF_SOME
 from hashloom.evaluate.hits import Hits
 from hashloom.evaluate.metrics import metrics, score, summarise
 from hashloom.tags import key
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 Tag = tuple[str, str]
 """A community and a tag's key."""
+Some = Mapping[str, Sequence[Collection[str]]]
+"""Some of the true tags of each post, by what they are called; see ``Hits``."""
+
+
+def posted(posts: Posts) -> list[list[str]]:
+    """The true tags of each post, as keys, each once, in the order as posted.
+
+    >>> from hashloom.types import Post
+    >>> posted(Posts.of([Post("a", tags=("Tour", "Rain", "#tour"))]))
+    [['tour', 'rain']]
+    """
+    return [[tag for tag in dict.fromkeys(map(key, tags)) if tag] for tags in posts.tags]
 
 
 def truths(posts: Posts) -> list[set[str]]:
@@ -48,20 +60,48 @@ def tag_counts(posts: Posts) -> Counter[Tag]:
     return Counter((place, tag) for place, tags in zip(posts.communities, truths(posts)) for tag in tags)
 
 
-def ceiling(true: Sequence[set[str]], k: int = 10, known: Sequence[Container[str]] | None = None) -> dict[str, float]:
-    """What the best possible lists of K tags would score, for every metric; ``known`` (one per post) limits them.
+def ceiling(
+    true: Sequence[Iterable[str]],
+    k: int = 10,
+    known: Sequence[Container[str]] | None = None,
+    among: Some | None = None,
+    names: Iterable[str] | None = None,
+) -> dict[str, float]:
+    """What the best possible lists of K tags would score, for the metrics ``names`` (without a cut; default: all).
+
+    ``known`` (one per post) limits the lists. ``among``: some of the true tags, see ``Hits``; metrics of these are left
+    out by default where it is not given. The text of a best list is that of the true tags.
 
     >>> ceiling([{"a"}, {"a", "b", "c"}], k=2)["p@2"]
     0.75
     >>> ceiling([{"a"}, {"b"}], k=1, known=[{"a"}, {"a"}])["hit@1"]
     0.5
     """
-    sizes = np.array([len(row) for row in true], dtype=np.int64)
-    within = sizes if known is None else np.array([sum(t in ks for t in row) for row, ks in zip(true, known)])
-    matrix = (np.arange(k) < within.reshape(-1, 1)).astype(np.float64)
-    names = [f"{name}@{k}" for name in metrics() if name not in {f.__name__ for f in COUNTS}]
-    scores = score(Hits(matrix, sizes, np.full(len(sizes), k)), [""] * len(sizes), names)
-    return {name: summarise(scores, name) for name in names}
+    rows = [sorted(row) if isinstance(row, set | frozenset) else list(row) for row in true]
+    within = rows if known is None else [[t for t in row if t in ks] for row, ks in zip(rows, known)]
+    asked = list(_judged(among or {}) if names is None else names)
+    tops: dict[str, float] = {}
+    for kind in dict.fromkeys(OF_SOME.get(name) for name in asked):
+        ids = [f"{name}@{k}" for name in asked if OF_SOME.get(name) == kind]
+        scores = score(_best(rows, within, k, kind, among or {}), [""] * len(rows), ids)
+        tops |= {name: summarise(scores, name) for name in ids}
+    return tops
+
+
+def _judged(among: Some) -> list[str]:
+    counts = {f.__name__ for f in COUNTS}
+    return [name for name in metrics() if name not in counts and OF_SOME.get(name, name) in (name, *among)]
+
+
+def _best(
+    rows: Sequence[Sequence[str]], within: Sequence[Sequence[str]], k: int, kind: str | None, among: Some
+) -> Hits:
+    """Lists of true tags alone; those of the kind that is asked for come first, so that they find a place."""
+    if kind is not None:
+        within = [sorted(row, key=lambda t, some=some: t not in some) for row, some in zip(within, among[kind])]  # type: ignore[misc]
+    lists = [[(tag, 1.0) for tag in row] for row in within]
+    hits = Hits.of(Rankings.of([""] * len(rows), lists), rows, k, among)
+    return replace(hits, given=np.full(len(rows), k))
 
 
 def known_share(true: Sequence[set[str]], known: Sequence[Container[str]]) -> float:

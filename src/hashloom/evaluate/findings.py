@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashloom.evaluate.beyond import Spread, ceiling, known_share, spread, tag_counts, truths, vocabularies
+from hashloom.evaluate.beyond import Some, Spread, ceiling, known_share, posted, spread, tag_counts, vocabularies
 from hashloom.evaluate.compare import Bootstrap, Difference, Interval, over_users
 from hashloom.evaluate.hits import Hits
 from hashloom.evaluate.metrics import columns, parse, score, score_seeds, summarise
+from hashloom.evaluate.novelty import among
 from hashloom.evaluate.pairs import Pair, pair
 from hashloom.evaluate.peaks import Peaks
 from hashloom.evaluate.slices import slices
@@ -73,7 +74,8 @@ class Experiment:
     """What the results were measured on: data, split, metrics. ``history``: posts that habits could be learnt from.
 
     The first of ``metrics`` is the headline: it orders the table and decides which method is best. ``tuning``: the
-    validation posts on which the K of the best F1 is chosen. ``pairs``: methods to be told apart by name.
+    validation posts on which the K of the best F1 is chosen. ``pairs``: methods to be told apart by name. ``spreads``:
+    whether the tables show how evenly the methods suggest (``spread``).
     """
 
     name: str
@@ -90,11 +92,19 @@ class Experiment:
     about: str = ""
     tuning: Posts | None = None
     pairs: tuple[tuple[str, str], ...] = ()
+    spreads: bool = False
+
+    @property
+    def everything(self) -> Posts:
+        """All posts that are known of, in which a tag could have been used before."""
+        parts = (self.train, self.history, self.tuning, self.test)
+        return Posts.concat(part for part in parts if part is not None)
 
 
 class Findings:
     """The figures of several results on one experiment, best first by the headline metric; made when first read.
 
+    >>> from hashloom.evaluate.beyond import truths
     >>> from hashloom.evaluate.metrics import measure
     >>> from hashloom.types import Post
     >>> test = Posts.of([Post("a", "rye", tags=("Rye",)), Post("b", "sun", tags=("Sun",))])
@@ -114,7 +124,8 @@ class Findings:
         self.experiment = experiment
         self.headline = experiment.metrics[0]
         self.k = parse(self.headline)[1]
-        self.truths = truths(experiment.test)
+        self.posted = posted(experiment.test)
+        self.truths = [set(row) for row in self.posted]
         made = [(result, *self._measured(result)) for result in results]
         # The order is by score, and by name where scores are equal, so that it does not depend on the order given.
         made.sort(key=lambda row: (-np.nan_to_num(summarise(row[2], self.headline)), row[0].name))
@@ -124,11 +135,16 @@ class Findings:
 
     def _measured(self, result: Result) -> tuple[list[Hits], Scores]:
         depth = max([DEPTH, *(parse(name)[1] for name in self.experiment.metrics)])
-        hits = [Hits.of(one.rankings, self.truths, depth) for one in result.each]
+        hits = [Hits.of(one.rankings, self.posted, depth, self.among) for one in result.each]
         known = {} if result.scores is None else result.scores.values
         missing = [m for m in self.experiment.metrics if any(column not in known for column in columns(m))]
         made = score_seeds(hits, result.rankings.ids, missing)
         return hits, Scores(made.ids, {**made.values, **known})
+
+    @cached_property
+    def among(self) -> Some:
+        """Which true tags are novel and which are young, for the metrics of these alone."""
+        return among(self.experiment.test, self.experiment.train, self.experiment.everything)
 
     @property
     def names(self) -> list[str]:
@@ -228,9 +244,9 @@ class Findings:
         return self._ceiling(self.known)
 
     def _ceiling(self, known: Sequence[set[str]] | None) -> dict[str, float]:
-        cuts = {parse(name)[1] for name in self.experiment.metrics}
-        tops = {cut: ceiling(self.truths, cut, known) for cut in cuts}
         parsed = {name: parse(name) for name in self.experiment.metrics}
+        cuts = {k: [m.name for m, cut in parsed.values() if cut == k] for _, k in parsed.values()}
+        tops = {k: ceiling(self.posted, k, known, self.among, names) for k, names in cuts.items()}
         return {name: tops[k][f"{metric.name}@{k}"] for name, (metric, k) in parsed.items()}
 
     @cached_property
@@ -305,6 +321,7 @@ class Findings:
                 "between_seeds": _number(self.deviations[i]),
                 "best_k": self.peaks.ks[i],
                 "f1_at_best_k": _plain(self.peaks.intervals[i]),
+                "spread": {name: _number(value) for name, value in asdict(self.spreads[i]).items()},
                 "train_seconds": _number(result.train_seconds),
                 "recommend_seconds": _number(result.recommend_seconds),
             }

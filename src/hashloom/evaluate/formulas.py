@@ -4,6 +4,7 @@ With ``T`` a post's true tags, ``R`` its suggestions (repeats dropped, the first
 among the first ``K`` suggestions:
 
 * functions of ``(hits, k)`` give one number per post; the mean over posts is the score;
+* ``rouge.py`` has those of ``(hits, k)`` that compare texts;
 * functions of other metrics' means (``f1_means(p, r)``) are scores of a whole set and have no per-post value.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashloom.evaluate.hits import Hits
+from hashloom.evaluate.rouge import rouge1, rouge2, rougeL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -245,6 +247,53 @@ def carried(hits: Hits, k: int) -> Floats:
     return hits.truths.astype(np.float64)
 
 
+def novel_found(hits: Hits, k: int) -> Floats:
+    """How many true tags that no training post of the community carries are among the first K.
+
+    Formula: h_novel; posts without such a tag are left out
+    Range: 0 to K, higher is better
+    Source: a part of novel_r
+    """
+    return _some(hits, "novel", k)[0]
+
+
+def novel_carried(hits: Hits, k: int) -> Floats:
+    """How many true tags of the post no training post of the community carries.
+
+    Formula: #T_novel; posts without such a tag are left out
+    Range: 1 to any, neither is better
+    Source: a part of novel_r
+    """
+    return _some(hits, "novel", k)[1]
+
+
+def young_found(hits: Hits, k: int) -> Floats:
+    """How many true tags that the community began to use less than 30 days before are among the first K.
+
+    Formula: h_young; posts without such a tag are left out
+    Range: 0 to K, higher is better
+    Source: a part of young_r
+    """
+    return _some(hits, "young", k)[0]
+
+
+def young_carried(hits: Hits, k: int) -> Floats:
+    """How many true tags of the post the community began to use less than 30 days before.
+
+    Formula: #T_young; posts without such a tag are left out
+    Range: 1 to any, neither is better
+    Source: a part of young_r
+    """
+    return _some(hits, "young", k)[1]
+
+
+def _some(hits: Hits, kind: str, k: int) -> tuple[Floats, Floats]:
+    """Found and carried of some of the true tags, each of shape (posts,); NaN where a post has none of that kind."""
+    some = hits.only(kind)
+    there = some.truths > 0
+    return np.where(there, some.at(some.counts, k), np.nan), np.where(there, some.truths, np.nan)
+
+
 # ---- scores of a whole set, from the means of others (numbers, or arrays of resampled means) --------------------
 
 
@@ -300,8 +349,39 @@ def micro_f1(found: Any, carried: Any, k: int) -> Any:
     return _divide(2 * found, k + carried)
 
 
+def novel_r(novel_found: Any, novel_carried: Any) -> Any:
+    """Novel-tag recall: of all true tags that no training post of the community carries, the share found.
+
+    Formula: Σh_novel / Σ#T_novel
+    Range: 0 to 1, higher is better
+    Source: ours; RIGHT's question of new words, counted as in micro recall
+
+    >>> float(novel_r(0.5, 2.0))
+    0.25
+    """
+    return _divide(novel_found, novel_carried)
+
+
+def young_r(young_found: Any, young_carried: Any) -> Any:
+    """Young-tag recall: of all true tags whose first earlier use is less than 30 days old, the share found.
+
+    Formula: Σh_young / Σ#T_young
+    Range: 0 to 1, higher is better
+    Source: ours
+
+    >>> float(young_r(0.5, 1.0))
+    0.5
+    """
+    return _divide(young_found, young_carried)
+
+
 # ---- all of them ------------------------------------------------------------------------------------------------
 
-PER_POST = (hit, p, p_adapt, r, r_cap, f1_posts, ap_t, ap_min, ap_hit, mrr, rr_truths, ndcg, ndcg_t, ndcg_mixed)
-COUNTS = (found, carried)
-PER_SET = (f1_means, micro_p, micro_r, micro_f1)
+PER_POST = (
+    *(hit, p, p_adapt, r, r_cap, f1_posts, ap_t, ap_min, ap_hit, mrr, rr_truths, ndcg, ndcg_t, ndcg_mixed),
+    *(rouge1, rouge2, rougeL),
+)
+COUNTS = (found, carried, novel_found, novel_carried, young_found, young_carried)
+PER_SET = (f1_means, micro_p, micro_r, micro_f1, novel_r, young_r)
+OF_SOME = {"novel_r": "novel", "young_r": "young"}
+"""Metrics that count some of the true tags only, and how ``Hits.among`` calls these."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,8 @@ class Hits:
     """Which suggestions are true tags: all that the metrics look at.
 
     ``matrix`` (posts, depth) is 1.0 where the suggestion at that rank is true; ``truths`` (posts,) counts the true
-    tags and ``given`` (posts,) the distinct suggestions.
+    tags and ``given`` (posts,) the distinct suggestions. ``rankings`` and ``posted`` (the true tags) are what they were
+    made from, for metrics of text; ``among`` names some of the true tags of each post, for metrics of these alone.
 
     >>> Hits.marked("+-+", truths=3).matrix
     array([[1., 0., 1.]])
@@ -32,6 +33,9 @@ class Hits:
     matrix: Floats
     truths: NDArray[np.int64]
     given: NDArray[np.int64]
+    rankings: Rankings | None = field(default=None, repr=False, compare=False)
+    posted: Sequence[Iterable[str]] = field(default=(), repr=False, compare=False)
+    among: Mapping[str, Sequence[Collection[str]]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def marked(cls, row: str, truths: int) -> Hits:
@@ -40,7 +44,13 @@ class Hits:
         return cls(matrix, np.array([truths]), np.array([len(row)]))
 
     @classmethod
-    def of(cls, rankings: Rankings, truths: Sequence[Iterable[str]], depth: int) -> Hits:
+    def of(
+        cls,
+        rankings: Rankings,
+        truths: Sequence[Iterable[str]],
+        depth: int,
+        among: Mapping[str, Sequence[Collection[str]]] | None = None,
+    ) -> Hits:
         """The first ``depth`` distinct suggestions of each post against its true tags, compared by key.
 
         >>> Hits.of(Rankings.of(["a"], [[("#Tour", 2.0), ("tour", 1.5), ("Rain", 1.0)]]), [{"rain"}], 2).matrix
@@ -58,7 +68,26 @@ class Hits:
         near = ranks < depth
         matrix = np.zeros((len(rankings), max(depth, 1)))
         matrix[posts[near], ranks[near]] = right[near]
-        return cls(matrix, np.bincount(true_posts, minlength=len(rankings)), given)
+        counts = np.bincount(true_posts, minlength=len(rankings))
+        return cls(matrix, counts, given, rankings, truths, among or {})
+
+    def only(self, name: str) -> Hits:
+        """The same suggestions against those of the true tags that ``among`` names so; made once.
+
+        Raises ``ValueError`` where ``among`` does not name them.
+        """
+        if name not in self._only:
+            if self.rankings is None or name not in self.among:
+                raise ValueError(
+                    f"these scores need to know which true tags are {name}: give measure(…, among={{'{name}': one set "
+                    "per post}); hashloom.evaluate.novelty makes them"
+                )
+            self._only[name] = Hits.of(self.rankings, self.among[name], self.matrix.shape[1])
+        return self._only[name]
+
+    @cached_property
+    def _only(self) -> dict[str, Hits]:
+        return {}
 
     def at(self, cumulative: Floats, k: int) -> Floats:
         """Column ``k`` (counted from 1) of a running sum over ranks."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -121,8 +121,17 @@ def score_seeds(hits: Sequence[Hits], ids: Sequence[str], names: Sequence[str]) 
     return Scores(ids, {name: np.mean([one.values[name] for one in each], axis=0) for name in each[0].values})
 
 
-def measure(rankings: Rankings, truths: Sequence[Iterable[str]], metrics: Sequence[str]) -> Scores:
+def measure(
+    rankings: Rankings,
+    truths: Sequence[Iterable[str]],
+    metrics: Sequence[str],
+    *,
+    among: Mapping[str, Sequence[Collection[str]]] | None = None,
+) -> Scores:
     """Score rankings against true tags, both compared by key; one column of shape (posts,) per per-post metric.
+
+    ROUGE-2 and ROUGE-L need the true tags in the order as posted (lists, not sets). ``novel_r`` and ``young_r`` need
+    ``among={"novel": …, "young": …}``, one set per post, see ``novelty``.
 
     Set-level metrics (``f1_means``, ``micro_*``) leave the columns they are made of: read them by ``summarise``.
     Raises ``ValueError`` for an unknown id and where the number of rankings and of truths differ.
@@ -134,7 +143,7 @@ def measure(rankings: Rankings, truths: Sequence[Iterable[str]], metrics: Sequen
     """
     depth = max((parse(name)[1] for name in metrics), default=1)
     longest = int(rankings.lengths.max(initial=0))
-    return score(Hits.of(rankings, truths, min(depth, max(longest, 1))), rankings.ids, metrics)
+    return score(Hits.of(rankings, truths, min(depth, max(longest, 1)), among), rankings.ids, metrics)
 
 
 def mean(values: Floats) -> float:

@@ -12,7 +12,7 @@ from hashloom.evaluate import svg
 from hashloom.evaluate.examples import Example, pick, shorten
 from hashloom.evaluate.findings import CURVES, DEPTH, Findings
 from hashloom.evaluate.metrics import columns, mean
-from hashloom.evaluate.tables import number, per_post, seconds, title
+from hashloom.evaluate.tables import number, per_post, seconds, title, uniformity
 from hashloom.tags import key
 from hashloom.types import Rankings
 
@@ -204,7 +204,7 @@ def _shade(value: float, posts: int) -> str:
 
 def beyond(found: Findings) -> str:
     """Coverage, Gini, popularity and times in one table."""
-    heads = ["method", "coverage", "Gini", "mean popularity", "unseen", "training", "answer, per post", "posts/s"]
+    heads = ["method", *uniformity(found), "training", "answer, per post", "posts/s"]
     users = "" if found.over_users is None else f" {title(found.headline)} over users: the mean of the users' means."
     heads += [f"{title(found.headline)} over users"] if users else []
     rows = [[named(found, i), *_beyond(found, i)] for i in range(len(found.names))]
@@ -218,21 +218,11 @@ def beyond(found: Findings) -> str:
 
 
 def _beyond(found: Findings, i: int) -> list[str]:
-    one, result, each = found.spreads[i], found.results[i], per_post(found, i)
-    popularity = "–" if one.popularity != one.popularity else f"{one.popularity:,.0f}"
+    result, each = found.results[i], per_post(found, i)
     rate = f"{1 / each:,.0f}" if each > 0 else "–"
-    cells = [share(one.coverage), number(one.gini), popularity, share(one.unseen)]
+    cells = [column[i] for column in uniformity(found).values()]
     users = [] if found.over_users is None else [number(found.over_users[i])]
     return [f"<td>{c}</td>" for c in [*cells, seconds(result.train_seconds), seconds(each), rate, *users]]
-
-
-def share(value: float) -> str:
-    """A share in per cent, with a thin space.
-
-    >>> share(0.256)
-    '26\u202f%'
-    """
-    return "–" if value != value else f"{100 * value:.0f}\u202f%"
 
 
 def examples(found: Findings, each: int = 4) -> str:

@@ -22,7 +22,7 @@ from hashloom.tag_space import TagSpaces
 from hashloom.types import Posts, Rankings
 
 if TYPE_CHECKING:
-    from hashloom.evaluate.findings import Findings, Result
+    from hashloom.evaluate.findings import Experiment, Findings, Result
 
 LOG = logging.getLogger(__name__)
 DEPTH = 15
@@ -68,7 +68,7 @@ def _prepare(recipe: Mapping[str, Any], made: Split) -> Split:
 
 
 def _fit(recipe: Mapping[str, Any], made: Split, seed: int, spaces: TagSpaces | None = None) -> Trained:
-    model = catalogue.build(_seeded(recipe["model"], seed))
+    model = catalogue.build(seeded(recipe["model"], seed))
     preparation = Preparation(**recipe.get("prepare", {}))
     learnt = preparation.train(made.train)
     start = time.perf_counter()
@@ -85,7 +85,7 @@ def _fit(recipe: Mapping[str, Any], made: Split, seed: int, spaces: TagSpaces | 
     return Trained(model, made, seconds, facts)
 
 
-def _seeded(settings: Mapping[str, Any], seed: int) -> Any:
+def seeded(settings: Mapping[str, Any], seed: int) -> Any:
     """Settings, every default spelt out, in which each part that takes a seed, and names none, is given this one."""
     return _with_seed(catalogue.settings(catalogue.build(settings)), settings, seed)
 
@@ -113,8 +113,11 @@ def evaluate(
     said: Mapping[str, Any],
     ks: Sequence[int] = (10,),
     history: Posts | None = None,
+    metrics: Sequence[str] = (),
 ) -> Findings:
     """Score a kept model on posts that it has not learnt from; ``said`` is its manifest.
+
+    ``metrics`` are ids of any metrics (``novel_r@10``); without them, eight common ones at each of ``ks``.
 
     Given the very data that it was trained on, the test part of its split is scored, and the validation part counts
     as history (of a split by user, the earlier posts of the test part too). Other posts are scored as they are, less
@@ -124,6 +127,7 @@ def evaluate(
     """
     from hashloom.evaluate.findings import Experiment, Findings
 
+    _known(metrics)
     asked, earlier, label = _unseen(model, posts, said)
     past = [part for part in (earlier, history) if part is not None and len(part)]
     result = _answer(str(said.get("recipe", model.name)), model, asked, Posts.concat(past) if past else None)
@@ -134,7 +138,7 @@ def evaluate(
         split=str(said.get("split", {}).get("id", "given")),
         fingerprint=posts.fingerprint,
         history=Posts.concat([_learnt(model, posts), *past]),
-        metrics=_metrics(ks),
+        metrics=tuple(metrics) or _metrics(ks),
         date=_today(),
     )
     return Findings([result], experiment)
@@ -160,7 +164,9 @@ def _unseen(model: Recommender, posts: Posts, said: Mapping[str, Any]) -> tuple[
 
 
 def _learnt(model: Recommender, posts: Posts) -> Posts:
-    return posts[np.isin(hashed(posts.ids), model.seen_)]
+    """The posts that a model learnt from: those among ``posts``, or what it remembers of them where that is more."""
+    here = posts[np.isin(hashed(posts.ids), model.seen_)]
+    return here if len(here) >= len(model.memory_) else model.memory_
 
 
 def _answer(name: str, model: Recommender, asked: Posts, history: Posts | None) -> Result:
@@ -170,6 +176,14 @@ def _answer(name: str, model: Recommender, asked: Posts, history: Posts | None) 
     rankings = model.recommend(asked, DEPTH, history=history)
     seconds = time.perf_counter() - start
     return Result(name, model.settings(), rankings, recommend_seconds=seconds)
+
+
+def _known(metrics: Sequence[str]) -> None:
+    """Refuse an unknown metric before anything is learnt."""
+    from hashloom.evaluate.metrics import parse
+
+    for name in metrics:
+        parse(name)
 
 
 def _metrics(ks: Sequence[int]) -> tuple[str, ...]:
@@ -206,6 +220,8 @@ def compare(
     makers: bool = False,
     pairs: Sequence[tuple[str, str]] = (),
     only: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    spreads: bool = False,
 ) -> Findings:
     """Train each recipe on one split and score them all on its test part (``part="validation"`` while tuning).
 
@@ -216,10 +232,14 @@ def compare(
     Answers are kept in ``folder``, where one is given: started again after a stop, the comparison goes on from there,
     and of several processes with one folder each makes what no other is making. ``makers`` adds a row for each
     recommender that a two-stage recipe holds, as it was fitted there. ``pairs`` are names of rows to be told apart;
-    ``only`` are names of the rows to make, of all that share the split.
+    ``only`` are names of the rows to make, of all that share the split. ``metrics`` are ids of those to show, the
+    headline first (default: eight common ones @10); ``spreads`` adds how evenly each row suggests tags.
     """
+    from hashloom.evaluate.findings import Findings
+
     if how == "none":
         raise ValueError("a comparison needs a test part; use the split time, community, random or user")
+    _known(metrics)
     made = split(posts, how, seed=seed)
     for recipe in recipes:
         made = _prepare(recipe, made)
@@ -230,7 +250,9 @@ def compare(
     jobs = _jobs([r for r in recipes if not only or r["name"] in only], tuple(seeds) or (seed,), made, asked, folder)
     done = rows.run(jobs, lambda job: _made(job, made, asked, tuning), asked.posts.ids, tuning.posts.ids, say)
     results = [row for one in done for row in ([one, *maker_rows(one)] if makers else [one])]
-    return _findings(results, made, asked, tuning, tuple(seeds) or (seed,), tuple(pairs))
+    experiment = _experiment(made, asked, tuning, tuple(seeds) or (seed,))
+    shown = tuple(metrics) or experiment.metrics
+    return Findings(results, replace(experiment, pairs=tuple(pairs), metrics=shown, spreads=spreads))
 
 
 def _jobs(
@@ -290,17 +312,10 @@ def by_maker(model: Recommender, asked: Posts, history: Posts | None) -> dict[st
     return found
 
 
-def _findings(
-    results: Sequence[Result],
-    made: Split,
-    asked: Questions,
-    tuning: Questions,
-    seeds: tuple[int, ...],
-    pairs: tuple[tuple[str, str], ...],
-) -> Findings:
-    from hashloom.evaluate.findings import Experiment, Findings
+def _experiment(made: Split, asked: Questions, tuning: Questions, seeds: tuple[int, ...]) -> Experiment:
+    from hashloom.evaluate.findings import Experiment
 
-    experiment = Experiment(
+    return Experiment(
         name=f"{len(made.train):,} training posts of {len(set(made.train.communities))} communities",
         train=made.train,
         test=asked.posts,
@@ -311,9 +326,7 @@ def _findings(
         seeds=seeds,
         date=_today(),
         tuning=tuning.posts if len(tuning.posts) else None,
-        pairs=pairs,
     )
-    return Findings(results, experiment)
 
 
 def _today() -> str:

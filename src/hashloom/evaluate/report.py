@@ -14,8 +14,8 @@ from hashloom.evaluate import panels, svg
 from hashloom.evaluate.compare import Difference, Interval
 from hashloom.evaluate.findings import FEWEST_USERS, Experiment, Findings, Result
 from hashloom.evaluate.metrics import parse
-from hashloom.evaluate.panels import grid, look, named, section, share
-from hashloom.evaluate.tables import best, extras, markdown, number, setting, table, title
+from hashloom.evaluate.panels import grid, look, named, section
+from hashloom.evaluate.tables import best, extras, markdown, number, setting, share, table, title
 
 __all__ = ["Experiment", "Findings", "Result", "markdown", "report", "table"]
 

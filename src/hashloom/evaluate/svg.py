@@ -94,18 +94,18 @@ def lines(series: Sequence[Series], says: str, x_title: str, width: int = 340, h
     top = max((y for one in series for _, y in one.points if y == y), default=1.0)
     last = max((x for one in series for x, _ in one.points), default=1.0)
     frame = _Frame(width, height, ticks(top), (1, last))
-    marks = [x for x in (1, 3, 5, 10, 15) if x <= last]
+    marks = [x for x in (1, 3, 5, 10, 15, 20, 30, 50, 100) if x <= last]
     # The best method is drawn last, on top of the others.
-    drawn = "".join(_line(one, frame) for one in reversed(series))
+    drawn = "".join(_line(one, frame, x_title) for one in reversed(series))
     return _figure(width, height, says, frame.axes(marks, x_title) + drawn)
 
 
-def _line(one: Series, frame: _Frame) -> str:
+def _line(one: Series, frame: _Frame, x_title: str) -> str:
     known = [(x, y) for x, y in one.points if y == y]
     way = " ".join(f"{frame.x(x)},{frame.y(y)}" for x, y in known)
     hover = "".join(
         f'<circle class="hover" cx="{frame.x(x)}" cy="{frame.y(y)}" r="5">'
-        f"<title>{escape(one.name)}, K = {x:g}: {y:.3f}</title></circle>"
+        f"<title>{escape(one.name)}, {escape(x_title)} = {x:g}: {y:.3f}</title></circle>"
         for x, y in known
     )
     ring = ""

@@ -25,6 +25,11 @@ TITLES = {
     "micro_p": "micro P@{}",
     "micro_r": "micro R@{}",
     "micro_f1": "micro F1@{}",
+    "rouge1": "ROUGE-1@{}",
+    "rouge2": "ROUGE-2@{}",
+    "rougeL": "ROUGE-L@{}",
+    "novel_r": "novel R@{}",
+    "young_r": "young R@{}",
 }
 
 
@@ -95,7 +100,7 @@ def markdown(found: Findings) -> str:
 
 
 def extras(found: Findings) -> dict[str, list[str]]:
-    """Heading → cells of the columns that stand only where there is something to say: seeds, and the best K."""
+    """Heading → cells of the columns that stand only where there is something to say: seeds, best K, spread."""
     made: dict[str, list[str]] = {}
     if any(result.runs for result in found.results):
         each = zip(found.results, found.deviations)
@@ -103,7 +108,30 @@ def extras(found: Findings) -> dict[str, list[str]]:
     if any(found.peaks.ks):
         made["best K"] = [str(k or "–") for k in found.peaks.ks]
         made["F1 there (means)"] = [span(one) for one in found.peaks.intervals]
-    return made
+    return made | (uniformity(found) if found.experiment.spreads else {})
+
+
+def uniformity(found: Findings) -> dict[str, list[str]]:
+    """Heading → cells: how evenly each method suggests tags; see ``beyond.Spread``."""
+    return {
+        "coverage": [share(one.coverage) for one in found.spreads],
+        "Gini": [number(one.gini) for one in found.spreads],
+        "mean popularity": [_whole(one.popularity) for one in found.spreads],
+        "unseen": [share(one.unseen) for one in found.spreads],
+    }
+
+
+def _whole(value: float) -> str:
+    return "–" if value != value else f"{value:,.0f}"
+
+
+def share(value: float) -> str:
+    """A share in per cent, with a thin space; a tenth where it is small.
+
+    >>> share(0.256), share(0.0042), share(0.0)
+    ('26\u202f%', '0.4\u202f%', '0\u202f%')
+    """
+    return "–" if value != value else f"{100 * value:.{1 if 0 < value < 0.0995 else 0}f}\u202f%"
 
 
 def span(one: Interval) -> str:

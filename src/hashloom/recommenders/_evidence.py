@@ -6,13 +6,13 @@ Used by ``rerank``. All arrays are flat over candidates; candidates stand in ord
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hashloom.data.history import History
+from hashloom.recommenders._counts import RECENT, Counts, joined
 from hashloom.types import Posts, Rankings
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 ANCHORS = 6
 """So many of the likeliest candidates are asked which tags keep them company."""
-RECENT = 0.1
-"""The last share of a community's posts counts as recent."""
 FADING = 0.5
 """How fast a user's use of a tag fades with its age in days (BLL, Kowald et al. 2014)."""
 
@@ -80,73 +78,6 @@ class Candidates:
         return np.searchsorted(self.post, np.arange(posts + 1))
 
 
-@dataclass
-class Counts:
-    """How tags are used in training: by community, lately, and together. Kept as plain arrays (``state``)."""
-
-    tags: list[str]
-    communities: list[str]
-    uses: dict[str, Any] = field(default_factory=dict)
-    """``pair`` (sorted community·tag codes), ``count`` and ``recent`` beside it; ``size``: posts of a community."""
-    company: dict[str, Any] = field(default_factory=dict)
-    """``pair`` (sorted tag·tag codes), ``count`` beside it; ``alone``: posts of each tag."""
-
-    @classmethod
-    def learn(cls, posts: Posts) -> Counts:
-        """Count the tags (keys) of training posts in order of time."""
-        tags = sorted({tag for row in posts.tags for tag in row})
-        communities = sorted(set(posts.communities))
-        code, place = {t: i for i, t in enumerate(tags)}, {c: i for i, c in enumerate(communities)}
-        where = np.array([place[c] for c in posts.communities])
-        rows = [np.array([code[t] for t in row], dtype=np.int64) for row in posts.tags]
-        size = np.bincount(where, minlength=len(communities))
-        made = cls(tags, communities)
-        made._count_uses(where, rows, size)
-        made._count_company(rows)
-        return made
-
-    def _count_uses(self, where: Ints, rows: list[Ints], size: Ints) -> None:
-        width = len(self.tags)
-        order = np.zeros(len(where), dtype=np.int64)
-        for c in range(len(size)):
-            order[where == c] = np.arange(size[c])
-        late = order >= size[where] * (1 - RECENT)
-        flat = np.concatenate([w * width + row for w, row in zip(where, rows)])
-        recent = flat[np.repeat(late, [len(row) for row in rows])]
-        pair, count = np.unique(flat, return_counts=True)
-        lately = np.bincount(np.searchsorted(pair, recent), minlength=len(pair))
-        self.uses = {"pair": pair, "count": count, "recent": lately, "size": size}
-
-    def _count_company(self, rows: list[Ints]) -> None:
-        width = len(self.tags)
-        both = [(row[:, None] * width + row[None, :]).ravel() for row in rows if len(row) > 1]
-        pair, count = np.unique(np.concatenate([*both, np.zeros(0, dtype=np.int64)]), return_counts=True)
-        alone = np.bincount(np.concatenate(rows), minlength=width)
-        self.company = {"pair": pair, "count": count, "alone": alone}
-
-    def state(self) -> dict[str, Any]:
-        """What ``Counts(**state)`` makes again."""
-        return {"tags": self.tags, "communities": self.communities, "uses": self.uses, "company": self.company}
-
-    @cached_property
-    def place(self) -> dict[str, int]:
-        """Community → its number."""
-        return {c: i for i, c in enumerate(self.communities)}
-
-    @cached_property
-    def code(self) -> dict[str, int]:
-        """Tag → its code."""
-        return {tag: i for i, tag in enumerate(self.tags)}
-
-    def codes_in(self, community: str) -> Ints:
-        """Codes of the tags that a community's training posts use."""
-        if community not in self.place:
-            return np.zeros(0, dtype=np.int64)
-        low = self.place[community] * len(self.tags)
-        span = slice(*np.searchsorted(self.uses["pair"], [low, low + len(self.tags)]))
-        return self.uses["pair"][span] - low
-
-
 NAMES_OF_COUNTS = (
     "tag count", "tag share", "recent share", "community posts", "words", "user posts", "user uses", "user share",
     "user fading", "user last", "company", "company lift", "company most", "company in all", "company squared",
@@ -193,20 +124,12 @@ def _counted(made: Candidates, counts: Counts, posts: Posts, places: Ints) -> ND
     width = len(counts.tags)
     place = places[made.post]
     known = (made.tag < width) & (place >= 0)
-    at = _find(counts.uses["pair"], np.where(known, place * width + made.tag, -1))
-    count = np.where(at >= 0, counts.uses["count"][at], 0)
-    recent = np.where(at >= 0, counts.uses["recent"][at], 0)
-    size = np.where(place >= 0, counts.uses["size"][place], 0)
+    pairs = np.where(known, joined(place, made.tag), -1)
+    count, recent = counts.uses.of(pairs), counts.recent.of(pairs)
+    size = np.where(place >= 0, counts.size[place], 0)
     words = np.array([text.count(" ") + 1 if text else 0 for text in posts.texts])[made.post]
     share, lately = count / np.maximum(size, 1), recent / np.maximum(size * RECENT, 1)
     return np.stack([np.log1p(count), share, lately, np.log1p(size), words], axis=1)
-
-
-def _find(pairs: Ints, wanted: Ints) -> Ints:
-    """Place of each wanted pair in the sorted ones; -1 where it is not there."""
-    at = np.searchsorted(pairs, wanted)
-    at[at == len(pairs)] = 0
-    return np.where(pairs[at] == wanted, at, -1) if len(pairs) else np.full(len(wanted), -1)
 
 
 def _habit(made: Candidates, posts: Posts, history: History, starts: Ints) -> Floats:
@@ -244,7 +167,7 @@ def _company(made: Candidates, counts: Counts, fused: Floats, starts: Ints) -> F
     Chance and lift beside the first anchor, the best chance, and the chances summed with the anchors' scores (and
     their squares) as weights. The first maker's order and scores count, all makers' fused ones where there is none.
     """
-    alone, width = counts.company["alone"], len(counts.tags)
+    alone, width = counts.alone, len(counts.tags)
     order, weight = _anchors(made, fused)
     out = np.full((len(made.post), 5), np.nan, dtype=np.float32)
     out[:, 2:] = 0
@@ -255,8 +178,7 @@ def _company(made: Candidates, counts: Counts, fused: Floats, starts: Ints) -> F
         mine = np.where(anchor >= 0, made.tag[anchor], -1)
         known = rows[(mine >= 0) & (mine < width) & (made.tag < width) & (mine != made.tag)]
         here, tag = mine[known], made.tag[known]
-        at = _find(counts.company["pair"], here * width + tag)
-        both = np.where(at >= 0, counts.company["count"][at], 0) if len(counts.company["count"]) else np.zeros(len(at))
+        both = counts.company.of(joined(here, tag))
         chance = both / np.maximum(alone[here], 1)
         if a == 0:
             out[known, 0] = chance

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hashloom.data.history import History
 from hashloom.encoders.image.descriptor import Descriptor
 from hashloom.encoders.tfidf import Tfidf
-from hashloom.recommender import Recommender, best
+from hashloom.recommender import Gone, Recommender, best, hashed
 from hashloom.recommenders import _decoding
 from hashloom.recommenders._onnx import session
 from hashloom.recommenders._reading import Reader, Reading
@@ -140,6 +140,10 @@ class Multimodal(_Learnt, Recommender):
 
     def _fit(self, posts: Posts) -> None:
         training().learn(self, posts)
+
+    def _forget(self, gone: Gone) -> None:
+        self.shelf_ = without(self.shelf_, gone.all.ids, "vectors", "looks")
+        self.__dict__.pop("_shelved", None)
 
     # ---- answers
 
@@ -302,6 +306,14 @@ class Mined:
                 for j in at.tolist()
             ]
         return said
+
+
+def without(kept: dict[str, Any], ids: Sequence[str], *columns: str) -> dict[str, Any]:
+    """What is kept by hash of post, without these posts."""
+    if not len(kept.get("ids", ())):
+        return kept
+    stay = ~np.isin(kept["ids"], hashed(ids))
+    return kept | {name: kept[name][stay] for name in ("ids", *columns)}
 
 
 def training() -> ModuleType:

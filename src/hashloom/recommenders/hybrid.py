@@ -7,14 +7,14 @@ reciprocal-rank fusion beside the cut. The search sees the latest training posts
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashloom.data.history import History
 from hashloom.data.prepare import with_tags
-from hashloom.recommender import Recommender
+from hashloom.recommender import Gone, Recommender, hashed
 from hashloom.recommenders import _combine
 from hashloom.recommenders._combine import Choice, Found, Measure, Pair, Way
 from hashloom.recommenders.linear import Linear
@@ -79,6 +79,7 @@ class Hybrid(Recommender):
         else:
             LOG.info("no later posts to search shares on: the classifier's tags come first")
         self.s1_, self.s2_, self.eta_ = choice.s1, choice.s2, choice.eta
+        self.held_ = np.sort(hashed(posts[later].ids)) if searched and not self.refit else np.zeros(0, np.uint64)
         if self.refit or not searched:
             self._learn_parts(posts)
 
@@ -104,7 +105,10 @@ class Hybrid(Recommender):
 
     def _rank(self, posts: Posts, k: int, history: History, explain: bool) -> Rankings:
         depth = max(self.depth, k)
-        answers = [part._rank(posts, depth, history, explain) for part in (self.classifier, self.generator)]
+        answers = [
+            self._known_to(part, part._rank(posts, depth, history, explain), posts.communities, history)
+            for part in (self.classifier, self.generator)
+        ]
         code: dict[str, int] = {}
         pair = Pair.of(answers[0], answers[1], depth, code)
         choice = Choice(self.way, self.s1_, self.s2_, self.eta_, self.constant)
@@ -129,6 +133,12 @@ class Hybrid(Recommender):
                     said.append(Reason("model", f"{part.name} #{at - low + 1}", float(ranking.scores[at])))
                     said.extend(ranking.reasons[at] if ranking.reasons else ())
         return [tuple(why[tag]) for tag, _ in row]
+
+    def _forget(self, gone: Gone) -> None:
+        if len(self.held_):  # posts that shares were searched on and that neither part has learnt from
+            learnt, left = (posts[~np.isin(hashed(posts.ids), self.held_)] for posts in (gone.posts, gone.left))
+            gone = replace(gone, posts=learnt, left=left)
+        super()._forget(gone)
 
     def _coins(self, tag: str) -> bool:
         return any(part._coins(tag) for part in self.inside())

@@ -121,7 +121,7 @@ class Linear(Recommender):
         words = self.tokens.split(text)
         title = words if len(line) == len(text) else self.tokens.split(line)
         pairs = [f"{a} {b}" for a, b in pairwise(title)] if self.pairs else []
-        grams = _grams(text[: self.characters], self.char_min, self.char_max)
+        grams = character_grams(text[: self.characters], self.char_min, self.char_max)
         return _Features(Counter(words), Counter(title + pairs), *np.unique(grams, return_counts=True))
 
     def _vocabulary(self, seen: Sequence[_Features]) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def _unit(values: Floats, weight: float) -> Floats:
     return (values * (weight / np.sqrt(values @ values))).astype(np.float32)
 
 
-def _grams(text: str, shortest: int, longest: int) -> NDArray[np.uint64]:
+def character_grams(text: str, shortest: int, longest: int) -> NDArray[np.uint64]:
     """Hashes of the character n-grams within words, a word's edges marked by a space; one per occurrence."""
     bare = _between_words.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
     if not bare:

@@ -1,7 +1,6 @@
 """Tags of the nearest earlier posts, by BM25 or by vectors of text and picture (BM25: Robertson and Zaragoza 2009).
 
-By BM25 a post's words weigh by rarity, saturate by repetition and are discounted in long posts. The weights are
-computed once and kept as a sparse matrix of words and posts.
+By BM25 a post's words weigh by rarity, saturate by repetition and are discounted in long posts (``_bm25``).
 """
 
 from __future__ import annotations
@@ -18,19 +17,20 @@ from hashloom.data.history import History
 from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
-from hashloom.recommender import Recommender
+from hashloom.recommender import Gone, Recommender, hashed
+from hashloom.recommenders._bm25 import Bm25
 from hashloom.recommenders._reading import LOOK, directions, looked, sample, shown, whole
 from hashloom.types import Count, Encoder, ImageEncoder, Positive, Posts, Rankings, Reason, Share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from scipy.sparse import csr_matrix
 
     Floats = NDArray[np.float32]
 
-K1, B = 1.2, 0.75
 REMEMBERED = 50_000
 """So many of the users' earlier posts are kept in memory as words or vectors."""
+LATE = 64
+"""So many additions stand beside the matrix of vectors before they are entered into it."""
 
 _Found = tuple[str, list[str], float]
 
@@ -81,20 +81,78 @@ class Nearest(Recommender):
             self._learn_looks(posts)
         rows: dict[str, list[int]] = {}
         for row, community in enumerate(posts.communities):
-            rows.setdefault(community if self.scope == "community" else "", []).append(row)
+            rows.setdefault(self._group_of(community), []).append(row)
         self.groups_ = {name: self._group(posts[at]) for name, at in rows.items()}
 
+    def _group_of(self, community: str) -> str:
+        return community if self.scope == "community" else ""
+
     def _group(self, posts: Posts) -> dict[str, Any]:
-        """Posts that are searched together: ids, tags and either vectors or words with their weights."""
-        found: dict[str, Any] = {"ids": posts.ids, "tags": posts.tags}
+        """Posts that are searched together: ids, tags and either vectors or an index of words."""
+        held: dict[str, Any] = {} if self.scope == "own" else {"ids": list(posts.ids), "tags": list(posts.tags)}
         if self.by == "vectors":
-            return found | {"vectors": self._vectors(posts)} if self.scope != "own" else found
-        counts = [Counter(words) for words in self.tokens.split_all(posts.texts)]
-        found |= self._vocabulary(counts)
+            return held if self.scope == "own" else held | {"vectors": self._vectors(posts), "late": []}
+        index = Bm25.learn(self._counts(posts), self.max_share, searched=self.scope != "own")
         if self.scope == "own":
-            return {name: found[name] for name in ("words", "idf", "length", "common", "posts")}
-        index = {word: i for i, word in enumerate(found["words"])}
-        return found | {"weights": self._weights(counts, found, index)}
+            held["learnt"] = np.sort(hashed(posts.ids))
+        return held | {"index": index.kept}
+
+    def _counts(self, posts: Posts) -> list[Counter[str]]:
+        return [Counter(words) for words in self.tokens.split_all(posts.texts)]
+
+    # ---- posts that come and go
+
+    def _update(self, posts: Posts) -> None:
+        """The posts may be neighbours at once. How rare words are in ``own`` stays as it was in training."""
+        if self.scope == "own":
+            return
+        names = [self._group_of(community) for community in posts.communities]
+        for name in dict.fromkeys(names):
+            rows = [i for i, other in enumerate(names) if other == name]
+            self._add(name, posts if len(rows) == len(posts) else posts[rows])
+
+    def _add(self, name: str, posts: Posts) -> None:
+        if name not in self.groups_:
+            self.groups_[name] = self._group(posts)
+            self.__dict__.pop("_places", None)
+            return
+        group = self.groups_[name]
+        self._places[name].update(zip(posts.ids, range(len(group["ids"]), len(group["ids"]) + len(posts))))
+        group["ids"].extend(posts.ids)
+        group["tags"].extend(posts.tags)
+        if self.by == "bm25":
+            return self._index(name).add(self._counts(posts))
+        group["late"].append(self._vectors(posts))
+        if len(group["late"]) > LATE:
+            group["vectors"], group["late"] = np.concatenate([group["vectors"], *group["late"]]), []
+
+    def _forget(self, gone: Gone) -> None:
+        self.__dict__.pop("_read", None)
+        if self.scope == "own":
+            if self.by == "bm25":
+                learnt = self.groups_[""]["learnt"]
+                lost = np.isin(hashed(gone.posts.ids), learnt)
+                self.groups_[""]["learnt"] = np.setdiff1d(learnt, hashed(gone.posts.ids))
+                self._index("").lose(self._counts(gone.posts[lost]))
+            return
+        ids = set(gone.posts.ids)
+        for name, group in self.groups_.items():
+            if gone.tags:
+                group["tags"] = [[t for t in row if t not in gone.tags] for row in group["tags"]]
+            stay = np.array([i not in ids for i in group["ids"]], dtype=bool)
+            if not stay.all():
+                self._keep(name, stay)
+
+    def _keep(self, name: str, stay: NDArray[np.bool_]) -> None:
+        """Of a group's posts only some."""
+        group = self.groups_[name]
+        if self.by == "bm25":
+            self._index(name).remove(np.flatnonzero(~stay))
+        else:
+            group["vectors"], group["late"] = np.concatenate([group["vectors"], *group["late"]])[stay], []
+        for column in ("ids", "tags"):
+            group[column] = [value for value, keep in zip(group[column], stay) if keep]
+        self.__dict__.pop("_places", None)
 
     def _learn_looks(self, posts: Posts) -> None:
         """The principal directions of the pictures, along which they are compared."""
@@ -120,30 +178,14 @@ class Nearest(Recommender):
             looks[rows] = looked(found, self.looks_["centre"], self.looks_["axes"])
         return np.concatenate([np.sqrt(1 - self.picture) * texts, np.sqrt(self.picture) * looks], axis=1)
 
-    def _vocabulary(self, counts: Sequence[Counter[str]]) -> dict[str, Any]:
-        uses = Counter(word for row in counts for word in row)
-        most = max(self.max_share * len(counts), 5)
-        words = sorted(word for word, n in uses.items() if n <= most)
-        common = sorted(uses.keys() - set(words))
-        df = np.array([uses[word] for word in words], dtype=np.float64)
-        idf = np.log(1 + (len(counts) - df + 0.5) / (df + 0.5)).astype(np.float32)
-        length = float(np.mean([row.total() for row in counts]))
-        held = {"words": words, "idf": idf, "length": max(length, 1.0)}
-        return held | {"common": common, "posts": len(counts)}
-
-    def _weights(self, counts: Sequence[Counter[str]], of: Mapping[str, Any], index: Mapping[str, int]) -> csr_matrix:
-        """BM25 weights, (words, posts)."""
-        from scipy.sparse import csr_matrix
-
-        rows = [_bm25(row, of, index) for row in counts]
-        starts = np.cumsum([0] + [len(at) for at, _ in rows])
-        at, values = np.concatenate([r[0] for r in rows]), np.concatenate([r[1] for r in rows])
-        return csr_matrix((values, at, starts), shape=(len(rows), len(index))).T.tocsr()
+    def _index(self, name: str) -> Bm25:
+        if name not in self._indices:
+            self._indices[name] = Bm25(self.groups_[name]["index"])
+        return self._indices[name]
 
     @cached_property
-    def _indices(self) -> dict[str, dict[str, int]]:
-        """Word → row of the weights, for each group."""
-        return {n: {word: i for i, word in enumerate(g.get("words", ()))} for n, g in self.groups_.items()}
+    def _indices(self) -> dict[str, Bm25]:
+        return {}
 
     @cached_property
     def _places(self) -> dict[str, dict[str, int]]:
@@ -184,14 +226,10 @@ class Nearest(Recommender):
     def _similar(self, posts: Posts, name: str) -> Floats:
         """Similarity of the asked posts to all posts of a group; (asked, posts)."""
         group = self.groups_[name]
-        if self.by == "vectors":
-            return np.asarray(self._vectors(posts) @ group["vectors"].T)
-        queries = [_query(self.tokens.split(text), self._indices[name]) for text in posts.texts]
-        scores = np.zeros((len(posts), len(group["ids"])), dtype=np.float32)
-        for row, (at, count) in zip(scores, queries):
-            if len(at):
-                row += group["weights"][at].T @ count
-        return scores
+        if self.by == "bm25":
+            return self._index(name).scores(self._counts(posts))
+        asked = self._vectors(posts)
+        return np.concatenate([asked @ some.T for some in (group["vectors"], *group["late"])], axis=1)
 
     def _nearest(self, scores: Floats, name: str, asked: str) -> list[_Found]:
         itself = self._places[name].get(asked)
@@ -232,11 +270,11 @@ class Nearest(Recommender):
         """Similarity of one post to each of a few earlier ones."""
         if self.by == "vectors":
             mine = self._vectors(asked)[0]
-            return np.array([mine @ vector for vector in self._remembered(past, earlier)], dtype=np.float32)
-        counts = Counter(self.tokens.split(asked.texts[0]))
+            return np.array([mine @ vector for vector in self._vectors_of(past, earlier)], dtype=np.float32)
+        counts = self._counts(asked)[0]
         return np.array([_dot(counts, self._weighed(past.texts[row])) for row in earlier], dtype=np.float32)
 
-    def _remembered(self, past: Posts, rows: list[int]) -> list[Floats]:
+    def _vectors_of(self, past: Posts, rows: list[int]) -> list[Floats]:
         """Vectors of earlier posts; those not read before are read together."""
         pictures: list[list[str]] = [[] for _ in rows]
         if self.image is not None:
@@ -251,21 +289,12 @@ class Nearest(Recommender):
     def _weighed(self, text: str) -> dict[str, float]:
         if text not in self._read:
             self._make_room(1)
-            self._read[text] = self._word_weights(text)
+            self._read[text] = self._index("").weigh(Counter(self.tokens.split(text)))
         return self._read[text]
 
     def _make_room(self, count: int) -> None:
         if len(self._read) + count > REMEMBERED:
             self._read.clear()
-
-    def _word_weights(self, text: str) -> dict[str, float]:
-        """BM25 weights of a text's words; a word that training did not know is as rare as can be."""
-        group, index = self.groups_[""], self._indices[""]
-        counts = Counter(self.tokens.split(text))
-        discount = K1 * (1 - B + B * counts.total() / group["length"])
-        common, rarest = set(group["common"]), float(np.log(1 + (group["posts"] + 0.5) / 0.5))
-        idf = {word: float(group["idf"][index[word]]) if word in index else rarest for word in counts}
-        return {w: idf[w] * n * (K1 + 1) / (n + discount) for w, n in counts.items() if w not in common}
 
 
 def _vote(
@@ -283,25 +312,6 @@ def _vote(
         return row, []
     bearers = [[Reason("neighbour", post, w) for post, tags, w in neighbours if tag in tags][:3] for tag, _ in row]
     return row, [tuple(found) for found in bearers]
-
-
-def _bm25(
-    counts: Counter[str], of: Mapping[str, Any], index: Mapping[str, int]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Known words of a post and their BM25 weights, both of shape (words,)."""
-    at, count = _query(counts, index)
-    discount = K1 * (1 - B + B * counts.total() / of["length"])
-    return at, (of["idf"][at] * count * (K1 + 1) / (count + discount)).astype(np.float32)
-
-
-def _query(
-    words: Sequence[str] | Counter[str], index: Mapping[str, int]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Known words and how often each is used, both of shape (words,)."""
-    counts = words if isinstance(words, Counter) else Counter(words)
-    pairs = [(at, n) for word, n in counts.items() if (at := index.get(word)) is not None]
-    made = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return made[:, 0], made[:, 1].astype(np.float32)
 
 
 def _dot(a: Mapping[str, int], b: Mapping[str, float]) -> float:

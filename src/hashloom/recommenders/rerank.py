@@ -20,8 +20,9 @@ from annotated_types import Ge
 from hashloom import tags as naming
 from hashloom.data.history import History
 from hashloom.encoders._vectors import unit
-from hashloom.recommender import Recommender, best
-from hashloom.recommenders._evidence import Candidates, Counts, features, names_of_features
+from hashloom.recommender import Gone, Recommender, best
+from hashloom.recommenders._counts import Counts
+from hashloom.recommenders._evidence import Candidates, features, names_of_features
 from hashloom.types import Count, Encoder, Positive, Posts, Rankings, Reason, Share
 
 if TYPE_CHECKING:
@@ -100,6 +101,20 @@ class Rerank(Recommender):
             maker._learn(posts, self.spaces_)
         self.counts_ = Counts.learn(posts).state()
         self.trees_ = self._teach(teaching)
+
+    # ---- posts that come and go
+
+    def _update(self, posts: Posts) -> None:
+        """Makers and counts grow; the ranker's trees stay."""
+        super()._update(posts)
+        self._counts.add(posts)
+        self.counts_ = self._counts.state()
+
+    def _forget(self, gone: Gone) -> None:
+        super()._forget(gone)
+        self._counts.remove(gone.posts)
+        self._counts.drop(gone.tags)
+        self.counts_ = self._counts.state()
 
     # ---- what the ranker learns from
 
@@ -186,7 +201,7 @@ class Rerank(Recommender):
         if self.vectors == "coordinates" and len(posts) > FEW:
             parts = [posts[i : i + FEW] for i in range(0, len(posts), FEW)]
             return Rankings.concat([self._rank(part, k, history, explain) for part in parts])
-        found = [m._rank(posts, self.depth, history, explain) for m in self.makers]
+        found = self._proposed(posts, history, explain)
         made = self._candidates(posts, self._counts, history, found)
         scores = self._scores(made, posts, history)
         starts = made.starts(len(posts))
@@ -201,13 +216,21 @@ class Rerank(Recommender):
 
     @cached_property
     def _counts(self) -> Counts:
-        return Counts(**self.counts_)
+        return Counts.of(self.counts_)
+
+    def _proposed(self, posts: Posts, history: History, explain: bool) -> list[Rankings]:
+        """What each maker says."""
+        each = ((maker, maker._rank(posts, self.depth, history, explain)) for maker in self.makers)
+        return [self._known_to(maker, found, posts.communities, history) for maker, found in each]
+
+    def _coins(self, tag: str) -> bool:
+        return any(maker._coins(tag) for maker in self.makers)
 
     def _candidates(
         self, posts: Posts, counts: Counts, history: History, found: Sequence[Rankings] | None = None
     ) -> Candidates:
         if found is None:
-            found = [m._rank(posts, self.depth, history, False) for m in self.makers]
+            found = self._proposed(posts, history, explain=False)
         listed = None if self.makers else [counts.codes_in(c) for c in posts.communities]
         return Candidates.of(found, counts.tags, counts.code, listed)
 

@@ -16,7 +16,7 @@ from hashloom.data.history import History
 from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
-from hashloom.recommender import Recommender, best
+from hashloom.recommender import Gone, Recommender, best
 from hashloom.tags import words
 from hashloom.types import Count, Encoder, Posts, Rankings, Reason, Source
 
@@ -49,25 +49,48 @@ class Simple(Recommender):
     """How texts are split into words for the edit distance."""
 
     def _fit(self, posts: Posts) -> None:
+        counts = self._counts(posts)
+        spoken = sorted({words(tag) for found in counts.values() for tag in found})
+        self.encoder.fit(posts.texts, spoken)
+        self.communities_ = {name: self._learn_one(name, found) for name, found in counts.items()}
+
+    def _counts(self, posts: Posts) -> dict[str, Counter[str]]:
+        """How many posts of each community carry each tag; 0 for those that are only listed."""
         counts: dict[str, Counter[str]] = {}
         for community, given in zip(posts.communities, posts.tags):
             counts.setdefault(community, Counter()).update(given)
         for name in self.spaces_:
             counts.setdefault(name, Counter()).update(dict.fromkeys(self.spaces_[name].tags, 0))
-        counts = {name: found for name, found in counts.items() if found}
-        spoken = sorted({words(tag) for found in counts.values() for tag in found})
-        self.encoder.fit(posts.texts, spoken)
-        self.communities_ = {name: self._learn_one(name, found) for name, found in counts.items()}
+        return {name: found for name, found in counts.items() if found}
 
-    def _learn_one(self, name: str, counts: Counter[str]) -> dict[str, Any]:
-        """A community's tags in order of the alphabet with the words, use and vector of each."""
+    def _update(self, posts: Posts) -> None:
+        counts: dict[str, Counter[str]] = {}
+        for community, given in zip(posts.communities, posts.tags):
+            counts.setdefault(community, Counter()).update(given)
+        for name, found in counts.items():
+            held = self.communities_.get(name, {"tags": [], "uses": np.zeros(0, np.float32)})
+            found.update(dict(zip(held["tags"], held["uses"].astype(int).tolist())))
+            self.communities_[name] = self._learn_one(name, found, held)
+
+    def _forget(self, gone: Gone) -> None:
+        counts = self._counts(gone.left)
+        self.communities_ = {n: self._learn_one(n, c, self.communities_.get(n)) for n, c in counts.items()}
+
+    def _learn_one(self, name: str, counts: Counter[str], held: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A community's tags in order of the alphabet with the words, use and vector of each.
+
+        ``held``: the same as it was before; vectors found there are not made again.
+        """
         tags = sorted(counts)
         spoken = [words(self.spaces_[name].show(tag)) for tag in tags]
+        known = dict(zip(held["tags"], held["vectors"])) if held and len(held["tags"]) else {}
+        fresh = [i for i, tag in enumerate(tags) if tag not in known]
+        made = dict(zip(fresh, unit(self.encoder.encode_tags([spoken[i] for i in fresh])))) if fresh else {}
         return {
             "tags": tags,
             "words": [text.casefold() for text in spoken],
             "uses": np.array([counts[tag] for tag in tags], dtype=np.float32),
-            "vectors": unit(self.encoder.encode_tags(spoken)),
+            "vectors": np.stack([made[i] if i in made else known[tag] for i, tag in enumerate(tags)]),
         }
 
     def _rank(self, posts: Posts, k: int, history: History, explain: bool) -> Rankings:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from hashloom.data.history import History
-from hashloom.recommender import Recommender
+from hashloom.recommender import Gone, Recommender
 from hashloom.tag_space import TagSpace
 from hashloom.tags import words
 from hashloom.types import Posts, Rankings, Reason
@@ -66,14 +66,44 @@ class StringMatch(Recommender):
         for community, given in zip(posts.communities, posts.tags):
             used.setdefault(community, set()).update(given)
         self.used_ = {name: sorted(tags) for name, tags in used.items()}
-        seen: dict[str, dict[str, Counter[str]]] = {}
-        for community, text, given in zip(posts.communities, posts.texts, posts.tags):
-            counts = seen.setdefault(community, {kind: Counter() for kind in (*KINDS, *_hits())})
-            for tag, find in self._index(community).find(text[: self.characters]).items():
-                counts[KINDS[find.kind]][tag] += 1
-                counts["hit " + KINDS[find.kind]][tag] += tag in given
-        self.counts_ = {name: {kind: dict(found) for kind, found in kinds.items()} for name, kinds in seen.items()}
+        self.counts_: dict[str, dict[str, dict[str, int]]] = {}
+        self._count(posts)
         self.known_ = [self._worth(i) for i in range(len(KINDS))]
+
+    def _count(self, posts: Posts) -> None:
+        """Count how often each tag was found, and how often it was given then."""
+        for community, text, given in zip(posts.communities, posts.texts, posts.tags):
+            counts = self.counts_.setdefault(community, {kind: {} for kind in (*KINDS, *_hits())})
+            for tag, find in self._index(community).find(text[: self.characters]).items():
+                tries, hits = counts[KINDS[find.kind]], counts["hit " + KINDS[find.kind]]
+                tries[tag] = tries.get(tag, 0) + 1
+                hits[tag] = hits.get(tag, 0) + (tag in given)
+
+    def _update(self, posts: Posts) -> None:
+        for community, given in zip(posts.communities, posts.tags):
+            used = self.used_.setdefault(community, [])
+            # Entered into the tags used first, so that an index made just now holds the tag once.
+            fresh = [tag for tag in given if not _among(used, tag)]
+            made = community in self._indices
+            for tag in fresh:
+                insort(used, tag)
+                if made:
+                    self._indices[community].add(self.spaces_[community], tag)
+        self._count(posts)
+
+    def _forget(self, gone: Gone) -> None:
+        """Tags that are used no more are sought no more; what a find is worth stays as it was learnt."""
+        lost: dict[str, set[str]] = {name: set(gone.tags) for name in self.used_}
+        for community, tag in gone.unused:
+            lost[community].add(tag)
+        for name, tags in lost.items():
+            if not tags:
+                continue
+            self.used_[name] = [tag for tag in self.used_[name] if tag not in tags]
+            self._indices.pop(name, None)
+            for found in self.counts_[name].values():
+                for tag in tags & found.keys():
+                    del found[tag]
 
     def _worth(self, kind: int) -> float:
         """The share of all finds of a kind in which the tag was given, drawn to the guess where there are few."""
@@ -116,6 +146,12 @@ class StringMatch(Recommender):
         return {}
 
 
+def _among(tags: list[str], tag: str) -> bool:
+    """Whether a sorted list holds a tag."""
+    at = bisect_left(tags, tag)
+    return at < len(tags) and tags[at] == tag
+
+
 def _hits() -> list[str]:
     return ["hit " + kind for kind in KINDS]
 
@@ -147,11 +183,15 @@ class Index:
         """From the tags listed and used, and from the aliases that stand for tags."""
         index = cls()
         for tag in dict.fromkeys([*sorted(space.tags), *used]):
-            index._add(words(space.show(tag)), tag)
-            index._add(words(tag), tag)
+            index.add(space, tag)
         for alias, tag in sorted(space.aliases.items()):
             index._add(words(alias), tag)
         return index
+
+    def add(self, space: TagSpace, tag: str) -> None:
+        """Enter a tag, by the words of its display form and of its key."""
+        self._add(words(space.show(tag)), tag)
+        self._add(words(tag), tag)
 
     def _add(self, spoken: str, tag: str) -> None:
         plain = unicodedata.normalize("NFKC", spoken).casefold()

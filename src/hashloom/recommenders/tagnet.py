@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from hashloom.data.history import History
-from hashloom.recommender import hashed
-from hashloom.recommenders._multimodal import Mined, Multimodal, habit, training
+from hashloom.recommender import Gone, hashed
+from hashloom.recommenders._multimodal import Mined, Multimodal, habit, training, without
 from hashloom.recommenders._neighbours import Edges, Nodes, convolve, edges, gather
 from hashloom.recommenders._reading import Reading
 from hashloom.selections._selection import Selection
@@ -77,6 +77,11 @@ class Tagnet(_Learnt, Multimodal):
     def _fit(self, posts: Posts) -> None:
         training()  # sets what must be set before torch is imported
         importlib.import_module("hashloom.recommenders._tagnet_training").learn(self, posts)
+
+    def _forget(self, gone: Gone) -> None:
+        super()._forget(gone)
+        self.graph_ = without(self.graph_, gone.all.ids, "looks", "tables")
+        self.__dict__.pop("_meshed", None)
 
     def looks(self, reading: Reading) -> Floats:
         """The vectors by which posts are neighbours; (posts, dim)."""
