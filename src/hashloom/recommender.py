@@ -274,10 +274,13 @@ class Recommender(ABC):
         return made
 
     def _gain_favourites(self, posts: Posts) -> None:
+        used: dict[str, dict[str, None]] = {}
         for community, tags in zip(posts.communities, posts.tags):
             self._counted_uses.setdefault(community, Counter()).update(tags)
-        for community in dict.fromkeys(posts.communities):
-            self.favourites_[community] = _ranked(self._counted_uses[community])
+            used.setdefault(community, {}).update(dict.fromkeys(tags))
+        for community, new in used.items():
+            counts, held = self._counted_uses[community], self.favourites_.get(community, {})
+            self.favourites_[community] = _ranked(held | {tag: counts[tag] for tag in new})
 
     @cached_property
     def _counted_uses(self) -> dict[str, Counter[str]]:

@@ -83,15 +83,13 @@ class Bm25:
 
     def weigh(self, counts: Counter[str]) -> dict[str, float]:
         """Full weights of a text's words; one that no post holds is as rare as can be, a common one is left out."""
-        discount = self._discount(counts)
-        rarest = float(self._idf(np.zeros(1))[0])
-        made = {}
-        for word, n in counts.items():
-            at = self._index.get(word)
-            if at is not None or not self._is_common(word):
-                idf = rarest if at is None else float(self._idf(self.kept["df"][at : at + 1])[0])
-                made[word] = idf * n * (K1 + 1) / (n + discount)
-        return made
+        known = {word: self._index.get(word, -1) for word in counts}
+        words = [word for word, at in known.items() if at >= 0 or not self._is_common(word)]
+        at = np.array([known[word] for word in words], dtype=np.int64)
+        n = np.array([counts[word] for word in words], dtype=np.float64)
+        df = np.where(at >= 0, self.kept["df"][at], 0) if len(self.kept["df"]) else np.zeros(len(at))
+        worth = self._idf(df) * n * (K1 + 1) / (n + self._discount(counts))
+        return dict(zip(words, worth.tolist()))
 
     def add(self, counts: Iterable[Counter[str]]) -> None:
         """Enter further posts, after the others."""
@@ -192,9 +190,13 @@ class Bm25:
     def _index(self) -> dict[str, int]:
         return {word: i for i, word in enumerate(self.kept["words"])}
 
+    @cached_property
+    def _common(self) -> frozenset[int]:
+        return frozenset(self.kept["common"].tolist())
+
     def _is_common(self, word: str) -> bool:
         # Kept as hashes: no post is left by which such a word could be dropped when posts are forgotten.
-        return bool(np.isin(hashed([word]), self.kept["common"])[0])
+        return int(hashed([word])[0]) in self._common
 
     @cached_property
     def _lately(self) -> dict[int, list[tuple[int, float]]]:
