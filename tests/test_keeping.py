@@ -251,6 +251,16 @@ def test_killed_while_it_saves_the_old_model_is_there_or_the_new_one(copy: Path)
         assert load(copy).name in ("linear", "popular")
 
 
+def test_the_same_model_saved_again_is_another_one_to_a_reader(tmp_path: Path) -> None:
+    model = Popular().fit(POSTS)
+    seen = set()
+    for _ in range(3):
+        save(model, tmp_path / "model")
+        seen.add(keeping._identity(tmp_path / "model"))
+    assert len(seen) == 3
+    assert keeping._identity(tmp_path / "nowhere") == ()
+
+
 def test_models_saved_at_once_end_as_one_of_them_and_readers_see_none_mixed(tmp_path: Path) -> None:
     place, failures = tmp_path / "model", list[BaseException]()
     models = [Popular(half_life_days=days).fit(POSTS) for days in (1.0, 2.0, 3.0)]

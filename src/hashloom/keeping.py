@@ -79,9 +79,14 @@ def load(folder: Path | str) -> Any:
     raise DamagedModel(f"{folder}: replaced {_REPLACED} times while it was read; try again when training has ended")
 
 
-def _identity(folder: Path) -> bytes:
+def _identity(folder: Path) -> tuple[object, ...]:
+    # The file too, not its content alone: the same model saved twice in a second says the same of itself, and another
+    # may have stood there in between.
     path = folder / "manifest.json"
-    return path.read_bytes() if path.is_file() else b""
+    if not path.is_file():  # nor is a pipe read, which would wait for ever
+        return ()
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, path.read_bytes()
 
 
 def _read_whole(folder: Path) -> Any:
