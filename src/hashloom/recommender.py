@@ -165,7 +165,7 @@ class Recommender(ABC):
             return Forgotten(0, 0)
         self.seen_ = np.setdiff1d(self.seen_, hashed(gone.all.ids), assume_unique=True)
         self.memory_ = gone.kept
-        self._lose_favourites(gone)
+        self.favourites_ = _favourites(gone.left)
         self._drop_unused(gone)
         lost = {skeleton(tag) for tag in (*gone.tags, *(tag for _, tag in gone.unused))}
         self.forgotten_ = np.union1d(self.forgotten_, hashed(sorted(lost)))
@@ -315,10 +315,6 @@ class Recommender(ABC):
         for community, tag in gone.unused:
             if not self.spaces_[community].closed:
                 self.spaces_[community].tags.pop(tag, None)
-
-    def _lose_favourites(self, gone: Gone) -> None:
-        """Counts as they are without what goes."""
-        self.favourites_ = _favourites(gone.left)
 
     def _keyed(self, posts: Posts) -> Posts:
         """The posts with each tag as the key that its community's space makes of it; tags not allowed are dropped."""

@@ -79,13 +79,14 @@ class Nearest(Recommender):
         if self.by == "vectors":
             self.encoder.fit(posts.texts, sorted({tag for row in posts.tags for tag in row}))
             self._learn_looks(posts)
-        rows: dict[str, list[int]] = {}
-        for row, community in enumerate(posts.communities):
-            rows.setdefault(self._group_of(community), []).append(row)
-        self.groups_ = {name: self._group(posts[at]) for name, at in rows.items()}
+        self.groups_ = {name: self._group(posts[at]) for name, at in self._rows_of(posts.communities).items()}
 
-    def _group_of(self, community: str) -> str:
-        return community if self.scope == "community" else ""
+    def _rows_of(self, communities: Sequence[str]) -> dict[str, list[int]]:
+        """Rows of the posts of each group: a community's, or all together."""
+        rows: dict[str, list[int]] = {}
+        for row, community in enumerate(communities):
+            rows.setdefault(community if self.scope == "community" else "", []).append(row)
+        return rows
 
     def _group(self, posts: Posts) -> dict[str, Any]:
         """Posts that are searched together: ids, tags and either vectors or an index of words."""
@@ -106,9 +107,7 @@ class Nearest(Recommender):
         """The posts may be neighbours at once. How rare words are in ``own`` stays as it was in training."""
         if self.scope == "own":
             return
-        names = [self._group_of(community) for community in posts.communities]
-        for name in dict.fromkeys(names):
-            rows = [i for i, other in enumerate(names) if other == name]
+        for name, rows in self._rows_of(posts.communities).items():
             self._add(name, posts if len(rows) == len(posts) else posts[rows])
 
     def _add(self, name: str, posts: Posts) -> None:
@@ -211,11 +210,9 @@ class Nearest(Recommender):
 
     def _others(self, posts: Posts) -> list[list[_Found]]:
         found: list[list[_Found]] = [[] for _ in posts.ids]
-        names = posts.communities if self.scope == "community" else [""] * len(posts)
-        for name in dict.fromkeys(names):
+        for name, rows in self._rows_of(posts.communities).items():
             if name not in self.groups_:
                 continue
-            rows = [i for i, n in enumerate(names) if n == name]
             for at in range(0, len(rows), 128):
                 some = rows[at : at + 128]
                 scores = self._similar(posts[np.array(some)], name)

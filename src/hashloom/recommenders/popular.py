@@ -44,10 +44,10 @@ class Popular(Recommender):
         """Days from each post to the last training post, below 0 for later ones; a post without a time: none."""
         return np.where(posts.times == UNDATED, 0.0, (self.now_["time"] - posts.times) / DAY)
 
-    def _count(self, posts: Posts, days: NDArray[Any], sign: float = 1.0) -> None:
-        worth = np.full(len(posts), sign)
+    def _count(self, posts: Posts, days: NDArray[Any]) -> None:
+        worth = np.ones(len(posts))
         if self.half_life_days is not None:
-            worth *= np.exp2(np.minimum(-days / self.half_life_days, MOST))
+            worth = np.exp2(np.minimum(-days / self.half_life_days, MOST))
         for community, tags, weight in zip(posts.communities, posts.tags, worth.tolist()):
             place = self._place(community)
             counts = self.counts_.setdefault(place, {})
