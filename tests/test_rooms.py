@@ -20,8 +20,10 @@ DOWNHILL = (
     ("encoders", "selections"),
     ("generators",),
     ("recommender",),
+    ("forecaster",),
     ("recommenders", "forecasters"),
     ("evaluate",),
+    ("explain",),
     ("cli_answers", "cli_errors", "cli_files", "cli_list"),
     ("cli",),
 )
@@ -39,7 +41,7 @@ LATE = {
     "py7zr",
 }
 """Libraries that are imported where they are used, never when a file of ours is; networks, and the training of a
-recommender (``recommenders/…_training.py``), are torch throughout."""
+recommender or forecaster (``…_training.py``), are torch throughout."""
 
 FILES = sorted(SOURCE.rglob("*.py"))
 
@@ -85,7 +87,7 @@ def test_imports_run_downhill(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_heavy_libraries_wait_until_they_are_used(path: Path) -> None:
-    trains = room_of(path) == "recommenders" and path.name.endswith("_training.py")
+    trains = room_of(path) in ("recommenders", "forecasters") and path.name.endswith("_training.py")
     allowed = {"torch"} if trains or room_of(path) == "networks" else set()
     found = {module.split(".")[0] for module in at_once(ast.parse(path.read_text(encoding="utf-8")))}
     assert not (found & LATE) - allowed

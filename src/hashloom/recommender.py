@@ -22,7 +22,7 @@ from hashloom.data.history import History
 from hashloom.data.prepare import with_tags
 from hashloom.tag_space import TagSpaces
 from hashloom.tags import key, skeleton
-from hashloom.types import Posts, Rankings, Reason
+from hashloom.types import Marks, Posts, Rankings, Reason
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,10 @@ class Recommender(ABC):
         spare = self.spaces_.spare + min(len(self.forgotten_), SPARE)
         done = [self._deliver(self._rank(part, k + spare, past, explain), part, k, past, explain) for part in parts]
         return done[0] if len(done) == 1 else Rankings.concat(done)
+
+    def marks(self, posts: Posts, tags: Sequence[str], *, history: Posts | None = None) -> list[Marks | None]:
+        """How much each word and region carries of one tag per post, where the recommender can say so by itself."""
+        return [None] * len(posts)
 
     @property
     def name(self) -> str:

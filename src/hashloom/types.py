@@ -16,8 +16,20 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-Source = Literal["text", "image", "history", "habit", "community", "trend", "neighbour", "generator", "model"]
-
+Source = Literal[
+    "text",
+    "image",
+    "history",
+    "habit",
+    "community",
+    "trend",
+    "neighbour",
+    "generator",
+    "model",
+    "author",
+    "time",
+    "tag",
+]
 
 Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -290,7 +302,7 @@ def _conform(frame: pl.DataFrame, kinds: Mapping[str, Any]) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a tag is suggested: what was looked at, where in it, and how much it weighed.
+    """Why a tag is suggested or a number forecast: what was looked at, where in it, and how much it weighed.
 
     ``where`` names a word span, an image region, an earlier post's id, a community, a maker, …
     """
@@ -396,6 +408,77 @@ class Rankings(Sequence[Ranking]):
     @property
     def lengths(self) -> NDArray[np.int64]:
         return np.diff(self.starts)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a post is expected to get: a number on the scale that ``formula`` names, its interval, and the reasons."""
+
+    id: str
+    value: float
+    low: float
+    high: float
+    formula: str
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class Forecasts(Sequence[Forecast]):
+    """One forecast per post. ``values``, ``low`` and ``high`` have shape (posts,); all finite, low ≤ value ≤ high.
+
+    ``coverage`` is the share of posts whose number is meant to lie in the interval.
+
+    >>> f = Forecasts(["a"], np.array([2.0]), np.array([1.0]), np.array([4.0]), "log2(max(score, 0) + 1)", 0.9)
+    >>> f[0].value, len(f)
+    (2.0, 1)
+    """
+
+    ids: Sequence[str]
+    values: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    formula: str
+    coverage: float
+    reasons: Sequence[tuple[Reason, ...]] | None = None
+
+    @classmethod
+    def concat(cls, parts: Sequence[Forecasts]) -> Forecasts:
+        """The forecasts of several batches (at least one), one batch after the other."""
+        first = parts[0]
+        why = [p.reasons for p in parts if p.reasons is not None]
+        values, low, high = (np.concatenate([getattr(p, name) for p in parts]) for name in ("values", "low", "high"))
+        reasons = [r for part in why for r in part] if len(why) == len(parts) else None
+        return cls([i for p in parts for i in p.ids], values, low, high, first.formula, first.coverage, reasons)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, at: int) -> Forecast: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Forecast]: ...
+    def __getitem__(self, at: int | slice) -> Forecast | Sequence[Forecast]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(len(self))[at]]
+        i = range(len(self))[at]
+        value, low, high = (float(column[i]) for column in (self.values, self.low, self.high))
+        return Forecast(self.ids[i], value, low, high, self.formula, self.reasons[i] if self.reasons else ())
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How much each word of a post and each region of its picture carries of one answer.
+
+    ``words`` stand in the order of reading, each as it is in the text; ``regions`` has shape (rows, columns), None
+    without a picture. ``sides`` are the shares of text and picture where the model weighs them. ``kind`` says what the
+    weights are: how much was looked (shares that sum to 1 on each side), what was added to the score (signed), or how
+    far the score falls without it (signed).
+    """
+
+    kind: Literal["attention", "contribution", "occlusion"]
+    words: Sequence[tuple[str, float]] = ()
+    regions: NDArray[np.float64] | None = None
+    sides: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch
 from world import START, gallery
 
 from hashloom import keeping
+from hashloom.encoders._reading import Reader
 from hashloom.networks.tagger import Plan
 from hashloom.recommenders import _multimodal_training as shared
 from hashloom.recommenders import _tagnet_training as learning
-from hashloom.recommenders._reading import Reader
 from hashloom.recommenders.tagnet import Tagnet
 from hashloom.types import Post, Posts
 

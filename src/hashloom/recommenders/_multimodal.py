@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashloom.data.history import History
+from hashloom.encoders._onnx import session
+from hashloom.encoders._reading import Reader, Reading
 from hashloom.encoders.image.descriptor import Descriptor
 from hashloom.encoders.tfidf import Tfidf
 from hashloom.recommender import Gone, Recommender, best, hashed
 from hashloom.recommenders import _decoding
-from hashloom.recommenders._onnx import session
-from hashloom.recommenders._reading import Reader, Reading
 from hashloom.recommenders._remembering import Shelf, remember
 from hashloom.selections._selection import Selection
 from hashloom.types import Count, ImageEncoder, Positive, Posts, Rankings, Reason, Share, TokenEncoder

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from hashloom.data.history import History
+from hashloom.encoders._reading import Reader, Reading
 from hashloom.networks import losses, training
 from hashloom.networks.decoder import sequence_loss
 from hashloom.networks.export import to_onnx
 from hashloom.networks.tagger import Ask, AskTags, Plan, Tagger
 from hashloom.networks.towers import VectorTower, WordTower
 from hashloom.recommender import hashed
-from hashloom.recommenders._reading import Reader, Reading
 from hashloom.recommenders._remembering import Shelf, remember, tag_numbers
 from hashloom.selections._selection import Memory, Selection
 from hashloom.types import Posts

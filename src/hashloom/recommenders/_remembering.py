@@ -16,7 +16,7 @@ from hashloom.types import Posts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hashloom.recommenders._reading import Reading
+    from hashloom.encoders._reading import Reading
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float32]

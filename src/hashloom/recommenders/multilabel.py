@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashloom import tags as naming
+from hashloom.encoders._onnx import session
 from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Recommender, best
-from hashloom.recommenders._onnx import session
 from hashloom.types import Count, Positive, Posts, Rankings, Reason, Share
 
 if TYPE_CHECKING:

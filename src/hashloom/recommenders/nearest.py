@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hashloom.data.history import History
+from hashloom.encoders._reading import LOOK, directions, looked, sample, shown, whole
 from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Gone, Recommender, hashed
 from hashloom.recommenders._bm25 import Bm25
-from hashloom.recommenders._reading import LOOK, directions, looked, sample, shown, whole
 from hashloom.types import Count, Encoder, ImageEncoder, Positive, Posts, Rankings, Reason, Share
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from hashloom.data.history import History
+from hashloom.encoders._reading import Reading
 from hashloom.recommender import Gone, hashed
 from hashloom.recommenders._multimodal import Mined, Multimodal, habit, training, without
 from hashloom.recommenders._neighbours import Edges, Nodes, convolve, edges, gather
-from hashloom.recommenders._reading import Reading
 from hashloom.selections._selection import Selection
 from hashloom.selections.fixed import Fixed
 from hashloom.types import Count, Posts, Reason

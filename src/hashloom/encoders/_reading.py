@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from hashloom.encoders._vectors import unit
-from hashloom.types import Features, ImageEncoder, Posts
+from hashloom.types import Features, ImageEncoder, Posts, TokenEncoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hashloom.recommenders._multimodal import Multimodal
+    from hashloom.encoders.tfidf import Tfidf
 
     Floats = NDArray[np.float32]
 
@@ -28,6 +28,18 @@ STEP = 256
 """Pictures whose regions are in memory at once."""
 PICTURES = 4
 """Where a picture of a post cannot be read the next is tried, up to so many."""
+
+
+class Reads(Protocol):
+    """What a model says of its reading: fields of ``recommenders._multimodal`` and of ``forecasters._network``."""
+
+    image: ImageEncoder | None
+    text: TokenEncoder | None
+    reads: Literal["both", "text", "picture"]
+    likeness: Tfidf
+    length: int
+    words: int
+    directions: int
 
 
 @dataclass
@@ -51,7 +63,7 @@ class Reading:
 class Reader:
     """What is learnt of words and regions before any network is."""
 
-    model: Multimodal
+    model: Reads
     words: list[str]
     """Known words; the number of the first is 1."""
     centre: Floats
@@ -65,7 +77,7 @@ class Reader:
     """Regions of a picture."""
 
     @classmethod
-    def learn(cls, model: Multimodal, posts: Posts) -> Reader:
+    def learn(cls, model: Reads, posts: Posts) -> Reader:
         """Fit the encoders on training posts; learn known words and principal directions."""
         model.likeness.fit(posts.texts)
         none = np.zeros((0, 0), np.float32)
