@@ -65,6 +65,8 @@ With your own posts (a CSV with the columns id, text, tags and, where known, com
   hashloom train loom posts.parquet -o my-model
   hashloom evaluate my-model posts.parquet --html report.html
   hashloom recommend my-model new-posts.jsonl -k 5 --explain
+  hashloom train boosted posts.parquet -o my-forecaster    (where the posts state views, likes or a score)
+  hashloom forecast my-forecaster new-posts.jsonl --explain
 
 Every verb explains itself: hashloom train --help
 endef
@@ -81,6 +83,10 @@ demo: $(VENV)/.installed
 	echo '$(ENGLISH)' | hashloom recommend demo/model - -k 5
 	@echo
 	echo '$(JAPANESE)' | hashloom recommend demo/model - -k 5
+	@echo
+	hashloom train boosted samples/posts.jsonl -o demo/views
+	@echo
+	echo '$(ENGLISH)' | hashloom forecast demo/views -
 	@echo "$$GO_ON"
 
 # ---- checks: the examples in src are tests too
@@ -102,6 +108,8 @@ bench: $(VENV)/.installed-dev
 	python benchmarks/networks.py
 	python benchmarks/learning_on.py
 	python benchmarks/new_words.py
+	python benchmarks/forecasting.py
+	python benchmarks/explaining.py
 
 results: $(VENV)/.installed-dev
 	python tools/results.py run

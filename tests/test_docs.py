@@ -10,9 +10,10 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from hashloom import catalogue, recommenders
+from hashloom import catalogue, forecasters, recommenders
 from hashloom.data.read import read
 from hashloom.evaluate.formulas import COUNTS
 from hashloom.evaluate.metrics import metrics
@@ -23,8 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = sorted(p for p in (ROOT / "src/hashloom").rglob("*.py") if ">>>" in p.read_text("utf-8"))
-RUN = ("tutorial", "posts", "evaluation", "models-on-disk", "pictures-and-habit", "new-words")
-ROOMS = ("recommenders", "encoders", "encoders.image", "selections", "generators")
+RUN = ("tutorial", "posts", "evaluation", "forecasting", "models-on-disk", "pictures-and-habit", "new-words")
+ROOMS = ("recommenders", "forecasters", "encoders", "encoders.image", "selections", "generators")
 PARTS = [n for room in ROOMS for n in catalogue.names(room)]
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.S | re.M)
 SIGNS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -89,32 +90,62 @@ def test_the_first_session_of_the_readme_runs(folder):
 
 def test_every_runnable_document_is_run():
     shown = {d.stem for d in DOCUMENTS for language, name, _ in blocks(d) if language == "console"}
-    assert shown == {"README", "tutorial", "evaluation", "pictures-and-habit", "new-words"} <= {"README", *RUN}
+    assert (
+        shown
+        == {"README", "tutorial", "evaluation", "forecasting", "pictures-and-habit", "new-words"}
+        <= {"README", *RUN}
+    )
 
 
 @pytest.fixture
 def weekday(folder, monkeypatch):
     """The recommender of the guide, put in place as the guide says."""
-    found = {name: text for _, name, text in blocks(ROOT / "docs/adding-a-recommender.md") if name}
-    for name, text in found.items():
-        (folder / name).write_text(text, "utf-8")
-    monkeypatch.setattr(recommenders, "__path__", [*recommenders.__path__, str(folder)])
-    yield "weekday"
-    sys.modules.pop("hashloom.recommenders.weekday", None)
+    yield from put_in_place("weekday", "adding-a-recommender", recommenders, folder, monkeypatch)
+
+
+@pytest.fixture
+def hourly(folder, monkeypatch):
+    """The forecaster of the guide, put in place as the guide says."""
+    yield from put_in_place("hourly", "adding-a-forecaster", forecasters, folder, monkeypatch)
+
+
+def put_in_place(name, guide, room, folder, monkeypatch):
+    for file, text in ((file, text) for _, file, text in blocks(ROOT / f"docs/{guide}.md") if file):
+        (folder / file).write_text(text, "utf-8")
+    monkeypatch.setattr(room, "__path__", [*room.__path__, str(folder)])
+    yield name
+    sys.modules.pop(f"{room.__name__}.{name}", None)
     catalogue.find.cache_clear()
 
 
-def test_the_guides_recommender_keeps_the_contract(weekday, folder):
-    contract = importlib.import_module("test_every_recommender")
+def keep(contract, name, folder):
+    """How many tests of a contract a part was given to."""
     kept = 0
-    for name, check in vars(contract).items():
-        wants = {"name": weekday, "tmp_path": folder / name}
-        if name.startswith("test_") and set(inspect.signature(check).parameters) <= wants.keys():
-            (folder / name).mkdir()
+    for test, check in vars(contract).items():
+        wants = {"name": name, "tmp_path": folder / test}
+        if test.startswith("test_") and set(inspect.signature(check).parameters) <= wants.keys():
+            (folder / test).mkdir()
             check(**{n: wants[n] for n in inspect.signature(check).parameters})
             kept += 1
-    contract.FITTED.pop(weekday, None)
-    assert kept >= 15
+    contract.FITTED.pop(name, None)
+    return kept
+
+
+def test_the_guides_recommender_keeps_the_contract(weekday, folder):
+    assert keep(importlib.import_module("test_every_recommender"), weekday, folder) >= 15
+
+
+def test_the_guides_forecaster_keeps_the_contract(hourly, folder):
+    assert keep(importlib.import_module("test_every_forecaster"), hourly, folder) >= 10
+
+
+def test_the_guides_forecaster_learns_from_the_samples(hourly):
+    posts = read("samples/posts.jsonl")[0]
+    model = catalogue.build(catalogue.recipe("hourly.toml")["model"]).fit(posts[:500])
+    assert model.prior == 50
+    found = model.forecast(posts[500:], history=posts, explain=True)
+    assert found.formula == "log2(max(views, 0) + 1)"
+    assert np.allclose([sum(r.weight for r in row.reasons) for row in found], found.values)
 
 
 def test_the_guides_recipe_learns_from_the_samples(weekday):

@@ -24,7 +24,9 @@ DOWNHILL = (
     ("recommenders", "forecasters"),
     ("evaluate",),
     ("explain",),
+    ("store",),
     ("cli_answers", "cli_errors", "cli_files", "cli_list"),
+    ("cli_forecasts", "cli_explain"),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(DOWNHILL) for room in rooms}

@@ -64,3 +64,25 @@ def gallery(folder: Path, users: int = 6, each: int = 16, held: int = 4) -> tupl
             )  # fmt: skip
             (last if i >= each - held else rows).append(post)
     return Posts.of(rows).in_order(), Posts.of(last)
+
+
+PULL = {"eclipse": 1.5, "comet": 0.5, "rain": -1.0, "fog": -1.5}
+
+
+def town(users: int = 6, each: int = 40, held: int = 5) -> tuple[Posts, Posts]:
+    """Posts whose popularity follows from the author (``u0`` … by halves from 2), a word (``PULL``) and small noise.
+
+    Even authors write in ``harbour``, odd ones in ``market``; each author's last ``held`` posts are held out.
+    """
+    rows, last = [], []
+    for u in range(users):
+        for i in range(each):
+            word = list(PULL)[(i * 7 + u * 3 + i // 4) % 4]
+            noise = ((i * 37 + u * 11) % 10 - 4.5) / 30
+            post = Post(
+                f"{u}-{i}", f"the {word} over town on day {i}", ("harbour", "market")[u % 2], f"citizen-{u}",
+                START + timedelta(hours=i * users + u), tags=(word.title(), "Sky"),
+                popularity=4 + u / 2 + PULL[word] + noise,
+            )  # fmt: skip
+            (last if i >= each - held else rows).append(post)
+    return Posts.of(rows).in_order(), Posts.of(last)

@@ -54,8 +54,17 @@ def code(value: Any) -> str:
 
 def recommenders() -> str:
     """Every recommender, linked to its settings, with the recipes that start from it."""
-    rows = ([_to_settings(n), about("recommenders", n), ", ".join(_started(n))] for n in names("recommenders"))
-    return table("name|what it does|recipes", rows)
+    return _models("recommenders")
+
+
+def forecasters() -> str:
+    """Every forecaster, linked to its settings, with the recipes that start from it."""
+    return _models("forecasters")
+
+
+def _models(room: str) -> str:
+    started = {n: ", ".join(_started(catalogue.ROOMS[room], n)) for n in names(room)}
+    return table("name|what it does|recipes", ([_to_settings(n), about(room, n), started[n]] for n in names(room)))
 
 
 def parts(room: str) -> str:
@@ -77,9 +86,9 @@ def _to_settings(name: str) -> str:
     return f"[`{name}`](docs/settings.md#{name})"
 
 
-def _started(name: str) -> Iterator[str]:
+def _started(word: str, name: str) -> Iterator[str]:
     for recipe in names("recipes"):
-        if catalogue.recipe(recipe)["model"].get("model") == name:
+        if catalogue.recipe(recipe)["model"].get(word) == name:
             yield f"[{recipe}](docs/recipes/{recipe}.md)"
 
 
@@ -118,22 +127,35 @@ def measures() -> str:
     return table("id|also|what it says|formula", rows)
 
 
-def recipes() -> str:
-    """Every recipe, with a link to its page."""
-    return table("recipe|what it does", ([f"[{n}]({n}.md)", catalogue.recipe(n)["about"]] for n in names("recipes")))
+def recipes(kind: str) -> str:
+    """Every recipe of a recommender (``model``) or ``forecaster``, with a link to its page."""
+    found = {n: catalogue.recipe(n) for n in names("recipes")}
+    of_kind = ([f"[{n}]({n}.md)", r["about"]] for n, r in found.items() if _word(r["model"]) == kind)
+    return table("recipe|what it does", of_kind)
+
+
+def _word(settings: dict[str, Any]) -> str:
+    return next(word for word in catalogue.ROOMS.values() if word in settings)
 
 
 def recipe(name: str) -> str:
     """A recipe's page below its prose: how to run it, its settings, the published figures."""
     found = catalogue.recipe(name)
-    parts = [_run(name), _model(found["model"]), _prepare(found["prepare"]), _expected(found["expected"])]
+    parts = [_run(name, found["model"]), _model(found["model"]), _prepare(found["prepare"])]
+    parts += [_notes(found.get("notes", "")), _expected(found["expected"])]
     return "\n\n".join(part for part in [*parts, _published(found["published"])] if part)
 
 
-def _run(name: str) -> str:
+def _run(name: str, model: dict[str, Any]) -> str:
     train = f"hashloom train {name} posts.parquet -o model"
-    compare = f"hashloom compare {name} popular --posts posts.parquet -o report"
+    compare = f"hashloom compare {name} {_floor(name, model)} --posts posts.parquet -o report"
     return f"## Run it\n\n```sh\n{train}\n{compare}\n```"
+
+
+def _floor(name: str, model: dict[str, Any]) -> str:
+    if _word(model) == "model":
+        return "popular"
+    return "mean" if name == "author-mean" else "author-mean"
 
 
 def _model(model: dict[str, Any]) -> str:
@@ -168,6 +190,10 @@ def _prepare(settings: dict[str, Any]) -> str:
     return "## Preparation\n\n" + table("setting|value|what it does", rows) if settings else ""
 
 
+def _notes(said: str) -> str:
+    return f"## Notes\n\n{said}" if said else ""
+
+
 def _expected(band: dict[str, Any]) -> str:
     if not band:
         return ""
@@ -190,7 +216,7 @@ def _published(figures: dict[str, Any]) -> str:
 
 
 MAKERS: dict[str, Callable[..., str]] = {
-    maker.__name__: maker for maker in (recommenders, parts, fields, importers, measures, recipes, recipe)
+    maker.__name__: maker for maker in (recommenders, forecasters, parts, fields, importers, measures, recipes, recipe)
 }
 
 

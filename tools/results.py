@@ -7,8 +7,8 @@
 
 Answers are kept under .cache/results, so that a run that was stopped goes on where it was, and several processes can
 make the rows of one table: each takes what no other is making, and a last ``run`` finds them all. The tables are those
-of result_tables.py. The posts are looked for in ../shared/data; they are real people's and are not part of this
-repository.
+of result_tables.py and, of forecasts, forecast_tables.py. The posts are looked for in ../shared/data; they are real
+people's and are not part of this repository.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from functools import partial
 from xml.etree import ElementTree
 
+from forecast_tables import FORECASTS, measure, section
 from result_tables import CHAT, ENDPOINT, ROOT, TABLES, Table
 
 from hashloom.evaluate.compare import Difference
@@ -38,12 +39,16 @@ KEPT = ROOT / ".cache" / "results"
 
 def run(name: str, only: Sequence[str] = (), again: bool = False) -> None:
     """Train and score one table's rows; write its page, its curves and its report. ``again``: forget kept answers."""
-    table = TABLES[name]
+    recipes = (TABLES | FORECASTS)[name].recipes
     for row in only:
-        if row not in table.recipes:
-            raise SystemExit(f"table {name!r} has no row {row!r}; there are: {'; '.join(table.recipes)}")
-    for row in only or table.recipes if again else ():
+        if row not in recipes:
+            raise SystemExit(f"table {name!r} has no row {row!r}; there are: {'; '.join(recipes)}")
+    for row in only or recipes if again else ():
         forget(row)
+    if name in FORECASTS:
+        forecasts(name, only)
+        return
+    table = TABLES[name]
     with endpoint([row for row in only or table.recipes if row in CHAT]):
         found = compare(
             table.rows(),
@@ -62,6 +67,18 @@ def run(name: str, only: Sequence[str] = (), again: bool = False) -> None:
         print(markdown(found))
         return
     write(name, table, found)
+
+
+def forecasts(name: str, only: Sequence[str]) -> None:
+    """Train and score the rows of a table of forecasts; write its page and its report."""
+    found = measure(name, KEPT, only)
+    if only:
+        print(found.markdown())
+        return
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / f"{name}.md").write_text(section(name, found), encoding="utf-8")
+    (KEPT / f"{name}.html").write_text(found.html(), encoding="utf-8")
+    print(f"{OUT / name}.md and {KEPT / name}.html")
 
 
 @contextmanager
@@ -173,7 +190,11 @@ def page() -> None:
     """docs/results.md from its parts: an introduction written by hand, then the tables."""
     head = (OUT / "introduction.md").read_text(encoding="utf-8").replace("](../", "](")
     walks = ["prequential-lobsters", "prequential-stackexchange"]
-    names = [name for name in [*TABLES, "new-community", *walks] if (OUT / f"{name}.md").is_file()]
+    names = [
+        name
+        for name in [*TABLES, "new-community", *walks, *FORECASTS, "faithfulness"]
+        if (OUT / f"{name}.md").is_file()
+    ]
     parts = [(OUT / f"{n}.md").read_text(encoding="utf-8").replace(f"]({n}-", f"](results/{n}-") for n in names]
     (ROOT / "docs" / "results.md").write_text("\n".join([head, *parts]), encoding="utf-8")
 
@@ -182,7 +203,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=["run", "page"])
-    parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)}; default: all")
+    parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES | FORECASTS)}; default: all")
     parser.add_argument(
         "--only", action="append", default=[], help="only this row (may be repeated); prints, writes no page"
     )
@@ -191,7 +212,7 @@ def main() -> None:
     # Paths of encoders and caches in settings count from here, so that they are the same on every machine.
     os.chdir(ROOT)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    for name in (given.tables or TABLES) if given.verb == "run" else ():
+    for name in (given.tables or TABLES | FORECASTS) if given.verb == "run" else ():
         run(name, given.only, given.again)
     if given.verb == "page":
         page()

@@ -1,4 +1,4 @@
-"""Hashloom suggests hashtags for a post from its text, picture, author, community and moment.
+"""Hashloom suggests hashtags for a post from its text, picture, author, community and moment, and forecasts its fate.
 
 Each name below is loaded when first used, so that ``import hashloom`` costs nothing.
 
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from hashloom.evaluate.protocol import compare as compare
     from hashloom.evaluate.protocol import train as train
     from hashloom.evaluate.report import report as report
+    from hashloom.forecaster import Forecaster as Forecaster
     from hashloom.keeping import DamagedModel as DamagedModel
     from hashloom.recommender import Recommender as Recommender
     from hashloom.recommender import load as load
     from hashloom.tag_space import TagSpace as TagSpace
     from hashloom.tag_space import TagSpaces as TagSpaces
+    from hashloom.types import Forecasts as Forecasts
     from hashloom.types import Post as Post
     from hashloom.types import Posts as Posts
     from hashloom.types import Rankings as Rankings
@@ -53,15 +55,18 @@ _HOMES = {
     "evaluate.metrics": ("measure",),
     "evaluate.protocol": ("compare", "train"),
     "evaluate.report": ("report",),
+    "forecaster": ("Forecaster",),
     "keeping": ("DamagedModel",),
     "recommender": ("Recommender", "load"),
     "tag_space": ("TagSpace", "TagSpaces"),
-    "types": ("Post", "Posts", "Rankings", "Reason", "Scores", "Suggestion"),
+    "types": ("Forecasts", "Post", "Posts", "Rankings", "Reason", "Scores", "Suggestion"),
 }
 
 __all__ = [
     "BadInput",
     "DamagedModel",
+    "Forecaster",
+    "Forecasts",
     "History",
     "Post",
     "Posts",

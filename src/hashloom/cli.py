@@ -5,22 +5,31 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
 from hashloom import progress
 from hashloom.cli_errors import told
-from hashloom.cli_files import check_place, opened, recipe_of, write_json, write_text
-
-if TYPE_CHECKING:
-    from hashloom.data.read import Report
-    from hashloom.recommender import Recommender
-    from hashloom.tag_space import TagSpaces
-    from hashloom.types import Posts
+from hashloom.cli_explain import explain as draw_page
+from hashloom.cli_files import (
+    check_apart,
+    check_model_place,
+    check_place,
+    check_report_place,
+    given,
+    kept,
+    numbers,
+    opened,
+    quiet,
+    recipe_of,
+    recommender_in,
+    tag_spaces,
+    tell,
+    write_json,
+    write_text,
+)
 
 app = typer.Typer(
     name="hashloom",
@@ -43,6 +52,8 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option("--metrics", metavar="ID", help="Show these, such as novel_r@10 (hashloom list metrics); repeat it."),
 ]
+Answer = Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.jsonl", help="Instead of the screen.")]
+Why = Annotated[bool, typer.Option("--explain", help="Give the reasons.")]
 Page = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with plots too.")]
 Seed = Annotated[int, typer.Option("--seed", help="For everything that is drawn by chance.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first wrong row instead of leaving it out.")]
@@ -53,9 +64,10 @@ def _start(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
 ) -> None:
-    """Hashtags for posts, learnt from your own posts.
+    """Hashtags for posts, and what posts will get, learnt from your own posts.
 
-    The way of the work: [bold]import → describe → train → evaluate → recommend[/bold]. Each verb's --help has examples.
+    The way of the work: [bold]import → describe → train → evaluate → recommend[/bold] (or [bold]forecast[/bold], with
+    a recipe that forecasts). Each verb's --help has examples.
     """
     if version:
         from hashloom import __version__
@@ -105,7 +117,7 @@ def describe(posts: PostsFile, html: Page = None) -> None:
         write_text(html, found.html())
 
 
-@app.command(epilog="Next: hashloom evaluate MODEL POSTS; hashloom recommend MODEL NEW_POSTS")
+@app.command(epilog="Next: hashloom evaluate MODEL POSTS; hashloom recommend (or forecast) MODEL NEW_POSTS")
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name (hashloom list recipes) or a .toml file.")],
     posts: PostsFile,
@@ -123,30 +135,42 @@ def train(
         typer.Option(metavar="FILE.json", help="Lists, aliases and denied tags by community; see docs/posts.md."),
     ] = None,
 ) -> None:
-    """Learn from tagged posts and keep the model as a folder.
+    """Learn from posts and keep the model as a folder: one that suggests tags, or one that forecasts, as RECIPE says.
 
     [dim]hashloom train loom posts.parquet -o my-model[/dim]
 
     [dim]hashloom train nearest posts.parquet -o my-model --set neighbours=50 --set prepare.min_tag_count=3[/dim]
 
     [dim]hashloom train loom posts.parquet -o my-model --split none[/dim]
+
+    What a forecaster forecasts, the setting target says: a number of the posts, or one per exposure.
+
+    [dim]hashloom train author-mean posts.parquet -o my-forecaster --set target=likes/user_followers[/dim]
     """
-    from hashloom.evaluate import protocol
+    from hashloom.cli_forecasts import train as train_forecaster
+    from hashloom.evaluate.forecasting import is_forecast
 
     settings = recipe_of(recipe, change or [])
     check_model_place(out)
+    if is_forecast(settings):
+        tell(train_forecaster(settings, posts, out, how=split, seed=seed, spaces=spaces))
+    else:
+        tell(_train_recommender(settings, posts, out, how=split, seed=seed, spaces=spaces))
+
+
+def _train_recommender(
+    settings: dict[str, Any], posts: Path, out: Path, *, how: How, seed: int, spaces: Path | None
+) -> str:
+    from hashloom.cli_files import counts
+    from hashloom.evaluate import protocol
+
     listed = tag_spaces(spaces) if spaces else None
     learnt = given(posts, some=True)
-    tell(f"training {settings['name']} on {len(learnt):,} posts (split: {split})")
+    tell(f"training {settings['name']} on {len(learnt):,} posts (split: {how})")
     with progress.stage(f"training {settings['name']}"):
-        trained = protocol.train(settings, learnt, how=split, seed=seed, spaces=listed)
+        trained = protocol.train(settings, learnt, how=how, seed=seed, spaces=listed)
         protocol.publish(trained, out)
-    parts = trained.split
-    counts = ", ".join(
-        f"{len(p):,} {n}"
-        for n, p in (("training", parts.train), ("validation", parts.validation), ("test", parts.test))
-    )
-    tell(f"{out}: trained in {trained.seconds:.1f} s ({counts} posts)")
+    return f"{out}: trained in {trained.seconds:.1f} s ({counts(trained.split)})"
 
 
 @app.command()
@@ -154,51 +178,94 @@ def recommend(
     model: Model,
     posts: PostsFile,
     k: Annotated[int, typer.Option("-k", min=1, help="At most so many tags for each post.")] = 10,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE.jsonl", help="Instead of the screen.")
-    ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Give the reasons of each tag.")] = False,
+    out: Answer = None,
+    explain: Why = False,
     history: Earlier = None,
     strict: Strict = False,
+    forecaster: Annotated[
+        Path | None,
+        typer.Option("--forecaster", metavar="MODEL", help="A kept forecaster, whose posts say which tags did well."),
+    ] = None,
+    dial: Annotated[
+        float | None,
+        typer.Option(
+            "--dial", min=0, max=1, help="Order by fit (0) or by the attention that posts with a tag got (1)."
+        ),
+    ] = None,
 ) -> None:
     """Suggest tags: one line of JSON for each post, in order, as soon as there is an answer.
 
     [dim]hashloom recommend my-model new.jsonl -k 5 -o answers.jsonl[/dim]
 
+    [dim]hashloom recommend my-model new.jsonl --forecaster my-forecaster --dial 0.2[/dim]
+
     [dim]echo '{"id": "1", "community": "bakers", "text": "First rye loaf"}' | hashloom recommend my-model -[/dim]
     """
-    from hashloom.cli_answers import Answers
-    from hashloom.data.read import BadInput
+    from hashloom.cli_answers import Suggested
+    from hashloom.cli_forecasts import reordering
 
-    if str(posts) == str(history) == "-":
-        raise BadInput("only one of POSTS and --history can be standard input (-); give the other as a file")
-    if out and out.exists() and posts.exists() and out.samefile(posts):
-        raise BadInput(f"{out}: is the file of the posts themselves; choose another place for the answers")
-    known = loaded(model)
+    check_apart(posts, history, out)
+    reordered = reordering(forecaster, dial)
+    known = recommender_in(model)
     earlier = given(history) if history else None
     with opened(out) as file:
-        answers = Answers(known, k, file, explain=explain, history=earlier, strict=strict, say=tell)
+        answers = Suggested(
+            model=known,
+            k=k,
+            reordered=reordered,
+            out=file,
+            explain=explain,
+            history=earlier,
+            strict=strict,
+            say=tell,
+        )
         with progress.stage("recommending") if out else quiet():
-            answers.of(posts)
-        if answers.report.refused and not answers.answered:
-            place = "standard input" if str(posts) == "-" else posts
-            raise BadInput(f"no post could be read from {place}; see the lines above")
+            answers.written(posts)
     for said in answers.summary():
         tell(f"hashloom: {said}")
 
 
-@app.command(epilog="Next: hashloom recommend MODEL NEW_POSTS")
-def update(model: Model, posts: PostsFile, strict: Strict = False) -> None:
-    """Let a kept model know further tagged posts, without training it anew.
+@app.command()
+def forecast(
+    model: Model,
+    posts: PostsFile,
+    out: Answer = None,
+    explain: Why = False,
+    history: Earlier = None,
+    strict: Strict = False,
+) -> None:
+    """Forecast what posts will get: one line of JSON for each post, in order, as soon as there is an answer.
 
-    Tags, counts, neighbours and habits grow, so that new tags can be suggested at once; trained weights stay. Posts
-    that are known already are passed over.
+    Each line has the forecast and its interval on the scale of the formula, which is named, and the number itself where
+    its exposure is known. A forecast says what such posts got, and promises nothing.
+
+    [dim]hashloom forecast my-forecaster new.jsonl --explain -o forecasts.jsonl[/dim]
+
+    [dim]echo '{"id": "1", "user": "mo", "text": "First rye loaf"}' | hashloom forecast my-forecaster -[/dim]
+    """
+    from hashloom.cli_forecasts import forecast as foretell
+
+    for said in foretell(model, posts, out, history, explain=explain, strict=strict):
+        tell(f"hashloom: {said}")
+
+
+app.command("explain", epilog="What the marks mean, and what they do not: docs/explanations.md")(draw_page)
+
+
+@app.command(epilog="Next: hashloom recommend (or forecast) MODEL NEW_POSTS")
+def update(model: Model, posts: PostsFile, strict: Strict = False) -> None:
+    """Let a kept model know further posts, without training it anew.
+
+    Tags, counts, neighbours, habits and what authors' posts got grow at once; trained weights stay. Posts that are
+    known already are passed over.
 
     [dim]hashloom update my-model todays-posts.jsonl[/dim]
     """
     from hashloom import keeping
+    from hashloom.cli_forecasts import posts_for
 
-    known, more = loaded(model), given(posts, strict=strict)
+    known = kept(model)
+    more = posts_for(known, posts, strict=strict)
     before = len(known.seen_)
     with progress.stage("updating"):
         known.update(more)
@@ -221,13 +288,14 @@ def forget(
     [dim]hashloom forget my-model --user mo --tag OldNews[/dim]
     """
     from hashloom import keeping
+    from hashloom.cli_forecasts import forgotten
     from hashloom.data.read import BadInput
 
     if not (post or user or tag):
         raise BadInput("nothing to forget; name posts (--post), users (--user) or tags (--tag)")
-    known = loaded(model)
+    known = kept(model)
     with progress.stage("forgetting"):
-        done = known.forget(posts=post or (), users=user or (), tags=tag or ())
+        done = forgotten(known, post or [], user or [], tag or [])
         known.save(model, **keeping.facts(model))
     tell(f"{model}: {done.posts:,} posts forgotten, and {done.uses:,} uses of the tags in other posts")
 
@@ -242,20 +310,28 @@ def evaluate(
     html: Page = None,
     history: Earlier = None,
 ) -> None:
-    """Measure a model on tagged posts that it has not learnt from.
+    """Measure a model, of tags or of forecasts, on posts that it has not learnt from.
 
     Given the posts that it was trained on, it is measured on the part that was held back from it.
 
     [dim]hashloom evaluate my-model posts.parquet -k 5 -k 10 --html report.html[/dim]
+
+    [dim]hashloom evaluate my-forecaster posts.parquet --html report.html[/dim]
     """
     from hashloom import keeping
+    from hashloom.cli_forecasts import evaluate as evaluate_forecaster
     from hashloom.evaluate import protocol
     from hashloom.evaluate.report import report, table
+    from hashloom.recommender import Recommender
 
     for place in (json, html):
         if place:
             check_place(place)
-    known, asked = loaded(model), given(posts)
+    known = kept(model)
+    if not isinstance(known, Recommender):
+        evaluate_forecaster(known, model, posts, history, json, html, refused={"-k": k, "--metrics": metrics})
+        return
+    asked = given(posts)
     earlier = given(history) if history else None
     with progress.stage("measuring"):
         found = protocol.evaluate(
@@ -293,7 +369,7 @@ def compare(
         bool, typer.Option("--spreads", help="Also show how evenly each row suggests tags, and how common ones.")
     ] = False,
 ) -> None:
-    """Train recipes on the same posts, measure them on the same later posts, and report.
+    """Train recipes of one kind on the same posts, measure them on the same later posts, and report.
 
     Answers are kept in FOLDER/answers: stopped and started again, the comparison goes on where it was.
 
@@ -301,12 +377,18 @@ def compare(
 
     [dim]hashloom compare own-recency multilabel --posts posts.parquet -o report --split user --seeds 0,1,2[/dim]
     """
+    from hashloom.cli_forecasts import all_forecast
+    from hashloom.cli_forecasts import compare as compare_forecasters
     from hashloom.evaluate import protocol
     from hashloom.evaluate.report import markdown, report, table
 
     chosen = [recipe_of(name) for name in recipes]
     drawn = numbers(seeds) if seeds else [seed]
     check_report_place(out)
+    if all_forecast(chosen):
+        other = {"--makers": makers, "--metrics": metrics, "--spreads": spreads}
+        compare_forecasters(chosen, posts, out, how=split, seed=seed, seeds=drawn, refused=other)
+        return
     asked = given(posts, some=True)
     with progress.stage("comparing"):
         found = protocol.compare(
@@ -332,11 +414,21 @@ def compare(
 @app.command("list")
 def list_(
     room: Annotated[
-        Literal["recommenders", "recipes", "encoders", "images", "selections", "generators", "metrics", "importers"],
+        Literal[
+            "recommenders",
+            "forecasters",
+            "recipes",
+            "encoders",
+            "images",
+            "selections",
+            "generators",
+            "metrics",
+            "importers",
+        ],
         typer.Argument(
             metavar="WHAT",
-            help="recommenders, recipes, encoders, images (encoders of pictures), selections (which earlier posts are "
-            "read), generators (what says tags for RIGHT), metrics or importers",
+            help="recommenders, forecasters, recipes, encoders, images (encoders of pictures), selections (which "
+            "earlier posts are read), generators (what says tags for RIGHT), metrics or importers",
         ),
     ],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Everything about this one.")] = None,
@@ -346,103 +438,13 @@ def list_(
 
     [dim]hashloom list recommenders[/dim]
 
+    [dim]hashloom list forecasters author_mean[/dim]
+
     [dim]hashloom list recommenders nearest[/dim]
     """
     from hashloom.cli_list import details, lines
 
     print(details(room, [name] if name else None) if name or fields else lines(room))
-
-
-# ---------------------------------------------------------------- what the verbs share
-
-
-def tell(text: str) -> None:
-    """Say something to the person: on standard error, so that answers stay clean."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def given(path: Path, *, some: bool = False, strict: bool = False) -> Posts:
-    """The posts of a file (``some``: at least one); what was refused is told."""
-    from hashloom.data.read import BadInput, read
-
-    with progress.stage(f"reading {path}"):
-        posts, report = read(path, strict=strict)
-    if untidy(report):
-        tell(report.summary())
-    if some and not len(posts):
-        raise BadInput(f"{path}: holds no posts; nothing to learn from")
-    return posts
-
-
-def numbers(text: str) -> list[int]:
-    """Different whole numbers between commas."""
-    from hashloom.data.read import BadInput
-
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts) or len(set(map(int, parts))) < len(parts):
-        raise BadInput(f"--seeds {text}: wants different whole numbers with commas between, such as 0,1,2")
-    return [int(part) for part in parts]
-
-
-def tag_spaces(path: Path) -> TagSpaces:
-    """The tag spaces of a JSON file: community → its list, aliases, denied tags."""
-    import json
-
-    from hashloom.data.read import BadInput
-    from hashloom.tag_space import TagSpaces
-
-    try:
-        return TagSpaces.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        form = '{"bakers": {"tags": ["Rye", "Oat"], "closed": true, "denied": [], "aliases": {}}}'
-        raise BadInput(f"{path}: cannot be read as tag spaces ({error}); write e.g. {form}") from None
-
-
-def untidy(report: Report) -> bool:
-    """Whether there is something to tell of a file that was read."""
-    return bool(report.refused or report.duplicates or report.cut)
-
-
-def loaded(folder: Path) -> Recommender:
-    """The recommender kept in a folder."""
-    from hashloom.data.read import BadInput
-    from hashloom.recommender import Recommender, load
-
-    with progress.stage(f"loading {folder}"):
-        model = load(folder)
-    if not isinstance(model, Recommender):
-        raise BadInput(f"{folder}: holds {type(model).__name__}, which suggests no tags; give a trained recommender")
-    return model
-
-
-def check_model_place(folder: Path) -> None:
-    """Refuse before hours of training what could not be written after them."""
-    from hashloom.data.read import BadInput
-
-    if (folder / "manifest.json").is_file():
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder}: is there and is no Hashloom model; choose another name")
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise BadInput(f"{folder}: cannot be written, because {above} cannot; choose another place")
-
-
-def check_report_place(folder: Path) -> None:
-    """Refuse a place that holds something else: a file, or a model, which one more file would damage."""
-    from hashloom.data.read import BadInput
-
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder}: is a file; the report needs a folder")
-    if (folder / "manifest.json").exists():
-        raise BadInput(f"{folder}: holds a model; choose another folder for the report")
-    check_place(folder / "report.html") if folder.is_dir() else check_model_place(folder)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress: the answers themselves are on the screen."""
-    yield
 
 
 # ---------------------------------------------------------------- errors

@@ -1,4 +1,4 @@
-"""Posts in, lines of JSON out, batch by batch: what ``hashloom recommend`` does."""
+"""Posts in, lines of JSON out, batch by batch: what ``hashloom recommend`` and ``hashloom forecast`` do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hashloom.data.columns import Gathered, checked
 from hashloom.data.read import ENDINGS, read
 from hashloom.data.rows import BadInput, Problem, Report, Skip
-from hashloom.types import Posts, Ranking
+from hashloom.types import Posts, Ranking, Rankings, Reason
 
 if TYPE_CHECKING:
     from hashloom.data.rows import Item
@@ -29,15 +30,13 @@ MOST_SHOWN = 100
 
 
 @dataclass
-class Answers:
+class Answers(ABC):
     """Asks a model about posts as they come and writes one line each, in their order.
 
     Every good row is answered, also one whose id came before: a stream cannot know whether it will come again.
-    ``say`` takes the lines about refused rows.
+    ``say`` takes the lines about refused rows. What kind of model is asked, a subclass says.
     """
 
-    model: Recommender
-    k: int
     out: BinaryIO
     explain: bool = False
     history: Posts | None = None
@@ -45,9 +44,16 @@ class Answers:
     say: Callable[[str], None] = print
     report: Report = field(default_factory=Report)
     answered: int = 0
-    strangers: dict[str, int] = field(default_factory=dict)
     size: int = SMALLEST
     held: Gathered = field(default_factory=Gathered)
+
+    @abstractmethod
+    def lines(self, posts: Posts) -> Iterable[bytes]:
+        """The answer to each of the posts, as a line."""
+
+    def notes(self) -> list[str]:
+        """What a person should know of the answers at the end."""
+        return []
 
     def of(self, path: Path) -> None:
         """Answer the posts of a file, or of standard input (``-``)."""
@@ -86,18 +92,10 @@ class Answers:
         self._tell_problems()
         if not len(posts):
             return
-        found = self.model.recommend(posts, self.k, history=self.history, explain=self.explain)
-        for community, ranking in zip(posts.communities, found, strict=True):
-            if not ranking.suggestions and community not in self.known:
-                self.strangers[community] = self.strangers.get(community, 0) + 1
-            self.out.write(line(ranking))
+        for text in self.lines(posts):
+            self.out.write(text)
         self.out.flush()
         self.answered += len(posts)
-
-    @cached_property
-    def known(self) -> set[str]:
-        """The communities of which the model or the history has posts."""
-        return set(self.model.spaces_) | set(self.history.communities if self.history else ())
 
     def _tell_problems(self) -> None:
         """Say what was refused since the last time; the report counts all, and this forgets what was said."""
@@ -107,20 +105,54 @@ class Answers:
         self.report.problems.clear()
 
     def summary(self) -> list[str]:
-        """What a person should know at the end: refused rows, and communities that the model does not know."""
+        """What a person should know at the end: refused and cut rows, and what there is to say of the answers."""
         said = []
         if self.report.refused:
             said.append(f"posts answered: {self.answered:,}; rows refused: {self.report.refused:,}")
         if self.report.cut:
             said.append(f"posts cut to the limits before they were answered: {self.report.cut:,}")
-        if self.strangers:
-            posts, names = sum(self.strangers.values()), list(self.strangers)
-            shown = ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
-            said.append(
-                f"the model knows no community {shown} (posts without suggestions: {posts:,}); "
-                "check the field 'community', give tagged posts of it with --history, or train again with it"
-            )
-        return said
+        return said + self.notes()
+
+    def written(self, path: Path) -> None:
+        """Answer the posts of a file; nothing readable in it is an error."""
+        self.of(path)
+        if self.report.refused and not self.answered:
+            place = "standard input" if str(path) == "-" else path
+            raise BadInput(f"no post could be read from {place}; see the lines above")
+
+
+@dataclass(kw_only=True)
+class Suggested(Answers):
+    """Tags for each post. ``reordered`` may put the tags of rankings into another order."""
+
+    model: Recommender
+    k: int
+    reordered: Callable[[Rankings, Posts], Rankings] = lambda rankings, posts: rankings
+    strangers: dict[str, int] = field(default_factory=dict)
+
+    def lines(self, posts: Posts) -> Iterable[bytes]:
+        """The suggestions for each of the posts, as a line."""
+        found = self.model.recommend(posts, self.k, history=self.history, explain=self.explain)
+        for community, ranking in zip(posts.communities, self.reordered(found, posts), strict=True):
+            if not ranking.suggestions and community not in self.known:
+                self.strangers[community] = self.strangers.get(community, 0) + 1
+            yield line(ranking)
+
+    @cached_property
+    def known(self) -> set[str]:
+        """The communities of which the model or the history has posts."""
+        return set(self.model.spaces_) | set(self.history.communities if self.history else ())
+
+    def notes(self) -> list[str]:
+        """The communities that the model does not know."""
+        if not self.strangers:
+            return []
+        posts, names = sum(self.strangers.values()), list(self.strangers)
+        shown = ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
+        return [
+            f"the model knows no community {shown} (posts without suggestions: {posts:,}); "
+            "check the field 'community', give tagged posts of it with --history, or train again with it"
+        ]
 
 
 def line(ranking: Ranking) -> bytes:
@@ -130,16 +162,18 @@ def line(ranking: Ranking) -> bytes:
     >>> line(Ranking("p1", (Suggestion("Rye", 0.5),)))
     b'{"id": "p1", "suggestions": [{"tag": "Rye", "score": 0.5, "reasons": []}]}\\n'
     """
-    rows = [
-        {"tag": s.tag, "score": float(s.score), "reasons": [_reason(asdict(r)) for r in s.reasons]}
-        for s in ranking.suggestions
-    ]
-    text = json.dumps({"id": ranking.id, "suggestions": rows}, ensure_ascii=False, allow_nan=False)
-    return text.encode() + b"\n"
+    rows = [{"tag": s.tag, "score": float(s.score), "reasons": reasons(s.reasons)} for s in ranking.suggestions]
+    return as_line({"id": ranking.id, "suggestions": rows})
 
 
-def _reason(reason: dict[str, Any]) -> dict[str, Any]:
-    return reason | {"weight": float(reason["weight"])}
+def as_line(answer: Mapping[str, Any]) -> bytes:
+    """An answer as a line of JSON in UTF-8; what is no finite number is refused, not written."""
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def reasons(why: Iterable[Reason]) -> list[dict[str, Any]]:
+    """Reasons as JSON."""
+    return [asdict(reason) | {"weight": float(reason.weight)} for reason in why]
 
 
 def _kind(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Files of the command line: recipes, checked whole before a post is read; results, there when all of them is."""
+"""What the verbs share: posts, models and recipes, checked before the work; results, there when all of them is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,160 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from hashloom import progress
+
+if TYPE_CHECKING:
+    from hashloom.data.read import Report
+    from hashloom.data.split import Split
+    from hashloom.forecaster import Forecaster
+    from hashloom.recommender import Recommender
+    from hashloom.tag_space import TagSpaces
+    from hashloom.types import Posts
 
 TABLES = ("model", "prepare", "evaluate", "expected", "published")
 WORDS = ("name", "about", "notes")
+
+
+def tell(text: str) -> None:
+    """Say something to the person: on standard error, so that answers stay clean."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress: the answers themselves are on the screen."""
+    yield
+
+
+# ---------------------------------------------------------------- posts and models
+
+
+def given(path: Path, *, some: bool = False, strict: bool = False) -> Posts:
+    """The posts of a file (``some``: at least one); what was refused is told."""
+    from hashloom.data.read import BadInput, read
+
+    with progress.stage(f"reading {path}"):
+        posts, report = read(path, strict=strict)
+    if untidy(report):
+        tell(report.summary())
+    if some and not len(posts):
+        raise BadInput(f"{path}: holds no posts; nothing to learn from")
+    return posts
+
+
+def untidy(report: Report) -> bool:
+    """Whether there is something to tell of a file that was read."""
+    return bool(report.refused or report.duplicates or report.cut)
+
+
+def check_apart(posts: Path, history: Path | None, out: Path | None) -> None:
+    """Refuse standard input for two things at once, and answers written over the posts that are asked about."""
+    from hashloom.data.read import BadInput
+
+    if str(posts) == str(history) == "-":
+        raise BadInput("only one of POSTS and --history can be standard input (-); give the other as a file")
+    if out and out.exists() and posts.exists() and out.samefile(posts):
+        raise BadInput(f"{out}: is the file of the posts themselves; choose another place for the answers")
+
+
+def kept(folder: Path) -> Recommender | Forecaster:
+    """The recommender or forecaster kept in a folder."""
+    from hashloom.data.read import BadInput
+    from hashloom.forecaster import Forecaster
+    from hashloom.recommender import Recommender, load
+
+    with progress.stage(f"loading {folder}"):
+        model = load(folder)
+    if not isinstance(model, Recommender | Forecaster):
+        raise BadInput(f"{folder}: holds {type(model).__name__}, a part of a model; give a folder of hashloom train")
+    return model
+
+
+def recommender_in(folder: Path) -> Recommender:
+    """The recommender kept in a folder; a forecaster is refused with the verb that fits it."""
+    from hashloom.data.read import BadInput
+    from hashloom.forecaster import Forecaster
+
+    model = kept(folder)
+    if isinstance(model, Forecaster):
+        raise BadInput(f"{folder}: holds a forecaster ({model.name}), which suggests no tags; use: hashloom forecast")
+    return model
+
+
+def forecaster_in(folder: Path) -> Forecaster:
+    """The forecaster kept in a folder; a recommender is refused with the verb that fits it."""
+    from hashloom.data.read import BadInput
+    from hashloom.recommender import Recommender
+
+    model = kept(folder)
+    if isinstance(model, Recommender):
+        raise BadInput(
+            f"{folder}: holds a recommender ({model.name}), which forecasts nothing; use: hashloom recommend"
+        )
+    return model
+
+
+def tag_spaces(path: Path) -> TagSpaces:
+    """The tag spaces of a JSON file: community → its list, aliases, denied tags."""
+    import json
+
+    from hashloom.data.read import BadInput
+    from hashloom.tag_space import TagSpaces
+
+    try:
+        return TagSpaces.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        form = '{"bakers": {"tags": ["Rye", "Oat"], "closed": true, "denied": [], "aliases": {}}}'
+        raise BadInput(f"{path}: cannot be read as tag spaces ({error}); write e.g. {form}") from None
+
+
+def numbers(text: str) -> list[int]:
+    """Different whole numbers between commas.
+
+    >>> numbers("0, 1,2")
+    [0, 1, 2]
+    """
+    from hashloom.data.read import BadInput
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts) or len(set(map(int, parts))) < len(parts):
+        raise BadInput(f"--seeds {text}: wants different whole numbers with commas between, such as 0,1,2")
+    return [int(part) for part in parts]
+
+
+def counts(parts: Split) -> str:
+    """How many posts were learnt from and held back."""
+    sizes = {"training": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)}
+    return ", ".join(f"{size:,} {name}" for name, size in sizes.items()) + " posts"
+
+
+# ---------------------------------------------------------------- places
+
+
+def check_model_place(folder: Path) -> None:
+    """Refuse before hours of training what could not be written after them."""
+    from hashloom.data.read import BadInput
+
+    if (folder / "manifest.json").is_file():
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInput(f"{folder}: is there and is no Hashloom model; choose another name")
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInput(f"{folder}: cannot be written, because {above} cannot; choose another place")
+
+
+def check_report_place(folder: Path) -> None:
+    """Refuse a place that holds something else: a file, or a model, which one more file would damage."""
+    from hashloom.data.read import BadInput
+
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder}: is a file; the report needs a folder")
+    if (folder / "manifest.json").exists():
+        raise BadInput(f"{folder}: holds a model; choose another folder for the report")
+    check_place(folder / "report.html") if folder.is_dir() else check_model_place(folder)
 
 
 @contextmanager
@@ -85,6 +235,7 @@ def recipe_of(name: str, assignments: list[str] | None = None) -> dict[str, Any]
     """
     from hashloom import catalogue
     from hashloom.data.prepare import Preparation
+    from hashloom.forecaster import Forecaster
     from hashloom.recommender import Recommender
 
     recipe = changed(_shaped(catalogue.recipe(name), name), assignments or [])
@@ -93,8 +244,12 @@ def recipe_of(name: str, assignments: list[str] | None = None) -> dict[str, Any]
     except TypeError:
         wrong = next(iter(recipe["prepare"].keys() - vars(Preparation()).keys()), "")
         raise catalogue.UnknownName(catalogue.no_such("field of [prepare]", wrong, [*vars(Preparation())])) from None
-    if not isinstance(catalogue.build(recipe["model"]), Recommender):
-        raise catalogue.UnknownName(f"{name}: [model] names no recommender; see hashloom list recommenders")
+    model = catalogue.build(recipe["model"])
+    if isinstance(model, Forecaster) and recipe["prepare"]:
+        raise catalogue.UnknownName(f"{name}: [prepare] counts tags and is for recommenders; take it out")
+    if not isinstance(model, Recommender | Forecaster):
+        lists = "hashloom list recommenders, hashloom list forecasters"
+        raise catalogue.UnknownName(f"{name}: [model] names no recommender or forecaster; see {lists}")
     return recipe
 
 

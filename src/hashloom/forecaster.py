@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
+from numpy.typing import NDArray
 
 from hashloom import catalogue, keeping
 from hashloom.data.history import History
@@ -22,11 +23,8 @@ from hashloom.recommender import Forgotten, hashed
 from hashloom.tags import key
 from hashloom.types import Forecasts, Marks, Posts, Reason
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 LEAST = 8
 """With fewer posts than this to hold back, nothing is held back and the intervals come from the posts learnt from."""
@@ -37,12 +35,14 @@ _BATCH = 1024
 class Guess:
     """What a model says of posts before intervals are put around it; all (posts,).
 
-    ``spread`` says how uncertain one forecast is next to the others; without it, all are alike.
+    ``spread`` says how uncertain one forecast is next to the others; without it, all are alike. ``earlier`` counts the
+    author's posts that were read, where they are not all that the record holds.
     """
 
     values: Floats
     spread: Floats | None = None
     reasons: Sequence[tuple[Reason, ...]] | None = None
+    earlier: Floats | None = None
 
     @property
     def spreads(self) -> Floats:
@@ -117,7 +117,7 @@ class Forecaster(_Learnt, ABC):
         if not len(late):
             late = np.arange(len(posts))
             before = self._guess(posts, self._record, False)
-        earlier = self._record.of(posts[late]).count
+        earlier = self._record.of(posts[late]).count if before.earlier is None else before.earlier
         made = Intervals.learn(values[late] - before.values, before.spreads, earlier, self.coverage)
         self.intervals_ = {"low": list(made.low), "high": list(made.high)}
 
@@ -134,7 +134,8 @@ class Forecaster(_Learnt, ABC):
 
     def _deliver(self, posts: Posts, record: Record, explain: bool) -> Forecasts:
         made = self._guess(posts, record, explain) if len(posts) else Guess(np.zeros(0), reasons=[])
-        low, high = Intervals(**self.intervals_).around(made.values, made.spreads, record.of(posts).count)
+        earlier = record.of(posts).count if made.earlier is None else made.earlier
+        low, high = Intervals(**self.intervals_).around(made.values, made.spreads, earlier)
         why = (made.reasons or [()] * len(posts)) if explain else None
         return Forecasts(posts.ids, made.values, low, high, self.formula, self.coverage, why)
 
@@ -234,7 +235,7 @@ class Forecaster(_Learnt, ABC):
             values = Target.parse(self.target_).values(history)
             known = np.isfinite(values)
             more = _kept(_keyed(history[known]), values[known])
-            made = self.__dict__["_given"] = (history, Record(self._record.history.and_(more), self.settles))
+            made = self.__dict__["_given"] = (history, Record(self._record.history.and_(more), self.settles, history))
         return made[1]
 
 

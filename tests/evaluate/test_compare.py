@@ -121,7 +121,7 @@ def test_prolific_users_do_not_weigh_more_over_users():
 
 def test_ten_thousand_resamples_of_twenty_thousand_posts_take_seconds():
     table = np.random.default_rng(0).random((20_000, 6))
-    start = time.perf_counter()
+    start = time.process_time()
     drawn = resample(table, np.arange(20_000), 1000, 0)
     assert drawn.shape == (1000, 6)
-    assert time.perf_counter() - start < 3  # a tenth of the full job
+    assert time.process_time() - start < 3  # a tenth of the full job

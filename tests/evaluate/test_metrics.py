@@ -200,6 +200,6 @@ def test_all_metrics_of_20000_posts_take_under_a_second():
     matrix = (rng.random((20_000, 15)) < 0.2).astype(float)
     hits = Hits(matrix, (matrix.sum(axis=1) + 1).astype(np.int64), np.full(20_000, 15))
     names = [f"{name}@{k}" for name in list(VECTORS)[:12] for k in range(1, 16)]
-    start = time.perf_counter()
+    start = time.process_time()
     score(hits, [str(i) for i in range(20_000)], names)
-    assert time.perf_counter() - start < 3  # 1 s is the aim; a busy machine is given three
+    assert time.process_time() - start < 3  # 1 s is the aim; a busy machine is given three

@@ -11,7 +11,7 @@ from hashloom.encoders.floret import Floret
 from hashloom.evaluate.beyond import truths
 from hashloom.networks import training
 from hashloom.recommenders import _multilabel_training as how
-from hashloom.recommenders.multilabel import Multilabel, _spans
+from hashloom.recommenders.multilabel import Multilabel
 from hashloom.tag_space import TagSpace, TagSpaces
 from hashloom.types import Post, Posts
 
@@ -175,12 +175,6 @@ def test_reasons_are_words_of_the_text(fitted):
         start, end = map(int, place.split(":"))
         assert text[start:end].lower() == word
         assert 0 < reason.weight <= 1
-
-
-def test_spans_of_parts_and_repeats():
-    assert _spans("Rye rye Open-Source ye", ["rye", "rye", "open-source", "open", "source", "ye", "gone"]) == [
-        "0:3 ", "4:7 ", "8:19 ", "8:12 ", "13:19 ", "20:22 ", "",
-    ]  # fmt: skip
 
 
 def test_odd_posts(fitted):

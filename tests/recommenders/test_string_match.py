@@ -87,9 +87,9 @@ def test_the_first_line_says_more():
 
 def test_long_texts_take_little_time():
     model = StringMatch().fit(Posts.of([Post("1", "x", "c", tags=tuple(TAGS))]))
-    started = time.perf_counter()
+    started = time.process_time()
     model.recommend(Posts.of([Post("q", "open " * 200_000, "c"), Post("r", "新" * 1_000_000, "c")]), 5)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_kept_and_read_back(tmp_path):

@@ -197,7 +197,7 @@ def test_a_hundred_thousand_remembered_posts_are_answered_in_two_milliseconds_ea
 def quickest(work, times: int = 3) -> float:
     took = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     return min(took)

@@ -100,12 +100,15 @@ class History:
     def _cut(self, rows: NDArray[np.int64] | None, moment: int, last: int | None) -> NDArray[np.int64]:
         if rows is None:
             return _NONE
-        end = int(np.searchsorted(self.moments[rows], moment, side="left"))
+        # Rows stand in order of their moments, so the place among all posts tells the place in the group.
+        end = int(np.searchsorted(rows, np.searchsorted(self.moments, moment, side="left")))
         return rows[0 if last is None else max(0, end - last) : end]
 
     @cached_property
     def _at(self) -> dict[str, int]:
-        return {post: row for row, post in enumerate(self.posts.ids)}
+        # Of a post given twice the first place, so that it does not see itself.
+        ids = self.posts.ids
+        return {ids[row]: row for row in range(len(ids) - 1, -1, -1)}
 
     @cached_property
     def _users(self) -> dict[tuple[str, str], NDArray[np.int64]]:

@@ -59,6 +59,6 @@ def _bounds(missed: Floats, coverage: float) -> tuple[float, float]:
     if not len(missed):
         return 0.0, 0.0
     ordered, n = np.sort(missed), len(missed)
-    out = math.floor((n + 1) * (1 - coverage) / 2)
+    out = math.floor((n + 1) * (1 - coverage) / 2 + 1e-9)  # (1 - .9) / 2 is a little less than .05
     low, high = ordered[max(0, out - 1)], ordered[min(n - 1, n - out)]
     return min(0.0, float(low)), max(0.0, float(high))

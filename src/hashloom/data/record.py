@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashloom.data.history import By, History
-from hashloom.types import Posts
+from hashloom.types import UNDATED, Posts
 
 Floats = NDArray[np.float64]
 DAY = 86_400_000_000
@@ -33,7 +33,7 @@ class Record:
     """The numbers of a history's posts (its column ``value``), of which each asked post sees those before it.
 
     ``settles``: days until a post's number can be known; an earlier post counts only when that time is over. Undated
-    posts are known at once.
+    posts are known at once. ``given``: those of the posts that were given when asked, whole.
 
     >>> import polars as pl
     >>> from hashloom.types import Post
@@ -43,8 +43,8 @@ class Record:
     [3.0, 0.0]
     """
 
-    def __init__(self, history: History, settles: float = 0.0) -> None:
-        self.history, self.settles = history, settles
+    def __init__(self, history: History, settles: float = 0.0, given: Posts | None = None) -> None:
+        self.history, self.settles, self.given = history, settles, given
 
     @cached_property
     def values(self) -> Floats:
@@ -56,10 +56,11 @@ class Record:
         if not self.settles:
             return self.history.before(posts, by, last)
         moments, wait = self.history.moments, int(self.settles * DAY)
-        ends = self.history.moments_of(posts) - wait
+        asked = self.history.moments_of(posts)
+        ends = np.where(asked > UNDATED // 2, asked - wait, asked)
         found = []
         for rows, end in zip(self.history.before(posts, by), ends.tolist()):
-            stop = int(np.searchsorted(moments[rows], end, side="right"))
+            stop = int(np.searchsorted(rows, np.searchsorted(moments, end, side="right")))
             found.append(rows[0 if last is None else max(0, stop - last) : stop])
         return found
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 USUAL = ("popularity", "views/days", "likes/user_followers", "views", "likes", "score", "comments")
 """What ``auto`` tries, in this order: the first of which a post has all parts is the target."""
 
+HUGE = 1e30
+"""A popularity as large as this is taken for infinite, and so for unknown; squared errors of it would be."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -62,7 +65,7 @@ class Target:
         """The target of each post, NaN where a part of it is unknown. Shape (posts,)."""
         count = _column(posts, self.number)
         if self.formula == "popularity as given":
-            return count
+            return np.where(np.abs(count) < HUGE, count, np.nan)
         with np.errstate(invalid="ignore"):
             per = np.maximum(self.exposures(posts), 1)
             if str(self) == "views/days":
@@ -102,11 +105,18 @@ def choose(text: str, posts: Posts) -> Target:
         if not np.isfinite(found.values(posts)).any():
             raise ValueError(f"nothing to learn: no post states {' and '.join(filter(None, _parts(found)))}")
         return found
-    for usual in USUAL:
-        found = Target.parse(usual)
-        if np.isfinite(found.values(posts)).any():
-            return found
+    for usual in map(Target.parse, USUAL):
+        if _stated(usual, posts):
+            return usual
     raise ValueError(f"nothing to learn: no post states any of {', '.join(USUAL)}; name a number with target=")
+
+
+def _stated(target: Target, posts: Posts) -> bool:
+    """Whether a post states all parts; a column of words, which has the name by chance, states none."""
+    try:
+        return bool(np.isfinite(target.values(posts)).any())
+    except ValueError:
+        return False
 
 
 def _parts(target: Target) -> tuple[str, str]:
@@ -120,6 +130,9 @@ def _column(posts: Posts, name: str) -> Floats:
     if name not in posts.frame.columns:
         return np.full(len(posts), np.nan)
     column: Any = posts.frame[name]
+    if column.dtype == pl.String:  # a further column of a CSV
+        parsed = column.str.strip_chars().cast(pl.Float64, strict=False)
+        column = parsed if parsed.is_not_null().any() or column.is_null().all() else column
     if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)):
         raise ValueError(f"column {name!r} holds {column.dtype}, not numbers; name another target")
     made = column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)

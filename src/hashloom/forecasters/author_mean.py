@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge
 
+from hashloom.data.history import History
 from hashloom.data.record import Record
 from hashloom.forecaster import Forecaster, Guess
 from hashloom.types import Posts, Reason
@@ -43,21 +44,28 @@ class AuthorMean(Forecaster):
     def _fit(self, posts: Posts, values: Floats, late: NDArray[np.int64]) -> Guess:
         self.mean_ = float(values.mean())
         self.prior_ = PRIORS[3] if self.prior is None else self.prior
-        asked = posts[late]
+        asked, record = posts[late], self._record
+        if not self.expanding:
+            # Later posts will not be looked at either.
+            record = Record(History(self.memory_[: len(posts) - len(late)]), self.settles)
         if self.prior is None and len(late):
-            missed = [np.mean((self._means(asked, self._record, prior)[0] - values[late]) ** 2) for prior in PRIORS]
+            missed = [np.mean((self._means(asked, record, prior)[0] - values[late]) ** 2) for prior in PRIORS]
             self.prior_ = PRIORS[int(np.argmin(missed))]
-        return Guess(self._means(asked, self._record, self.prior_)[0])
+        values, _, count = self._means(asked, record, self.prior_)
+        return Guess(values, earlier=count)
 
     def _guess(self, posts: Posts, record: Record, explain: bool) -> Guess:
-        values, usual, count = self._means(posts, record if self.expanding else self._record, self.prior_)
+        record = record if self.expanding else self._record
+        values, usual, count = self._means(posts, record, self.prior_)
         why = None
         if explain:
+            heard = record.of(posts, "community").count
+            names = [community if n else "all posts" for community, n in zip(posts.communities, heard)]
             why = [
-                (Reason("author", f"{int(n)} earlier posts", float(v - u)), Reason("community", c, float(u)))
-                for v, u, n, c in zip(values, usual, count, posts.communities)
+                (Reason("author", f"{int(n)} earlier posts", float(v - u)), Reason("community", name, float(u)))
+                for v, u, n, name in zip(values, usual, count, names)
             ]
-        return Guess(values, reasons=why)
+        return Guess(values, reasons=why, earlier=count)
 
     def _means(self, posts: Posts, record: Record, prior: float) -> tuple[Floats, Floats, Floats]:
         """The author's mean as drawn to the community's, the latter, and the author's earlier posts; all (posts,)."""

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from hashloom.data.history import History
 from hashloom.encoders._onnx import session
 from hashloom.encoders._reading import Reader, Reading
+from hashloom.encoders._standing import Span, gathered, read_places
 from hashloom.encoders.image.descriptor import Descriptor
 from hashloom.encoders.tfidf import Tfidf
 from hashloom.recommender import Gone, Recommender, best, hashed
 from hashloom.recommenders import _decoding
 from hashloom.recommenders._remembering import Shelf, remember
 from hashloom.selections._selection import Selection
-from hashloom.types import Count, ImageEncoder, Positive, Posts, Rankings, Reason, Share, TokenEncoder
+from hashloom.types import Count, ImageEncoder, Marks, Positive, Posts, Rankings, Reason, Share, TokenEncoder
 
 Floats = NDArray[np.float32]
 
@@ -231,13 +232,32 @@ class Multimodal(_Learnt, Recommender):
         """What the network looked at: words, regions of the picture and earlier posts; the same for a post's tags."""
         why = []
         for i, row in enumerate(lists):
-            said = mined.reasons(i, self._reader.split(posts.texts[i]), self.image.grid if self.image else (1, 1))
+            said = mined.reasons(i, posts.texts[i], read_places(self._reader, posts.texts[i]), self._grid)
             if habit is not None:
                 memory, weights = habit
                 rows = [(int(r), float(w)) for r, w in zip(memory.rows[i], weights[i]) if r >= 0]
                 said += [Reason("history", history.posts.ids[r], w) for r, w in sorted(rows, key=lambda x: -x[1])[:3]]
-            why.append([tuple(said)] * len(row))
+            # Of a post that has nothing to look at, the network says what is usual.
+            why.append([tuple(said) or (Reason("model", self.name, score),) for _, score in row])
         return why
+
+    def marks(self, posts: Posts, tags: Sequence[str], *, history: Posts | None = None) -> list[Marks | None]:
+        """How much the network looked at each word and region, and what text and picture weigh.
+
+        It looks before it scores, so that all tags of a post have the same marks.
+        """
+        self._must_be_fitted()
+        made: list[Marks | None] = []
+        for part in (posts[at : at + AT_ONCE] for at in range(0, len(posts), AT_ONCE)):
+            mined = self._mine(self._reader.read(part))
+            places = (read_places(self._reader, text) for text in part.texts)
+            made += [mined.marks(i, *each, self._grid) for i, each in enumerate(zip(part.texts, places))]
+        return made
+
+    @property
+    def _grid(self) -> tuple[int, int]:
+        """Rows and columns of a picture's regions."""
+        return self.image.grid if self.image else (1, 1)
 
     # ---- made again from what is kept
 
@@ -289,13 +309,25 @@ class Mined:
     of_words: Floats
     of_regions: Floats
 
-    def reasons(self, i: int, words: Sequence[str], grid: tuple[int, int]) -> list[Reason]:
+    def marks(self, i: int, text: str, places: Sequence[Span | None], grid: tuple[int, int]) -> Marks:
+        """Attention of words and regions as it is; the sides where the post has both."""
+        words, picture = self.reading.word_mask[i].any(), self.reading.region_mask[i].any()
+        share = float(self.share[i].mean())
+        return Marks(
+            "attention",
+            gathered(text, places, self.of_words[i, : len(places)].tolist()) if words else (),
+            self.of_regions[i].reshape(grid).astype(np.float64) if picture else None,
+            (1 - share, share) if words and picture else None,
+        )
+
+    def reasons(self, i: int, text: str, places: Sequence[Span | None], grid: tuple[int, int]) -> list[Reason]:
         """The three words and the three regions with most attention, each times what its side weighs."""
         picture = float(self.share[i].mean())
         said: list[Reason] = []
         if self.reading.word_mask[i].any():
-            at = np.argsort(-self.of_words[i, : len(words)], kind="stable")[:3]
-            said += [Reason("text", words[j], (1 - picture) * float(self.of_words[i, j])) for j in at.tolist()]
+            words = gathered(text, places, self.of_words[i, : len(places)].tolist())
+            most = sorted(words, key=lambda pair: -pair[1])[:3]
+            said += [Reason("text", word, (1 - picture) * weight) for word, weight in most]
         if self.reading.region_mask[i].any():
             columns = grid[1]
             at = np.argsort(-self.of_regions[i], kind="stable")[:3]

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashloom.data.history import History
+from hashloom.encoders._standing import Span, spans
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Recommender, best
-from hashloom.types import Count, Positive, Posts, Rankings, Reason
+from hashloom.recommenders import _contributions as contributions
+from hashloom.types import Count, Marks, Positive, Posts, Rankings, Reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -181,23 +183,54 @@ class Linear(Recommender):
                 scores = 1 / (1 + np.exp(-2 * margins[j, top].astype(np.float64)))
                 lists[i] = [(learnt["tags"][t], s) for t, s in zip(top.tolist(), scores.tolist())]
                 if explain:
-                    why[i] = self._reasons(posts.texts[i], x[j], learnt, top)
+                    why[i] = self._reasons(posts.texts[i], x[j], community, top)
         return Rankings.of(posts.ids, lists, why if explain else None)
 
-    def _reasons(self, text: str, x: csr_matrix, learnt: dict[str, Any], top: NDArray[Any]) -> list[tuple[Reason, ...]]:
-        """For each tag the three words that add most to its margin."""
-        at = x.indices[x.indices < len(learnt["words"])]
-        shares = x.data[: len(at), None] * learnt["weights"][at][:, top].toarray()
-        words = [learnt["words"][i][2:] for i in at]
-        found = {word: span for word in words if (span := locate(text, word))}
+    def _reasons(self, text: str, x: csr_matrix, community: str, top: NDArray[Any]) -> list[tuple[Reason, ...]]:
+        """For each tag the three words that add most to its margin; the constant, where no word adds anything."""
+        words, added = self._added(text, x, community, top)
+        learnt = self.communities_[community]
+        first: dict[str, Span] = {}
+        for start, end in words:
+            first.setdefault(text[start:end].casefold(), (start, end))
         reasons = []
-        for column in shares.T:
-            sums: Counter[str] = Counter()
-            for word, share in zip(words, column.tolist()):
-                if share > 0 and word in found:
-                    sums[found[word]] += share
-            reasons.append(tuple(Reason("text", span, float(share)) for span, share in sums.most_common(3)))
+        for column, constant in zip(added.T.tolist(), np.ravel(learnt["weights"][-1][:, top].todense()).tolist()):
+            sums: Counter[Span] = Counter()
+            for (start, end), share in zip(words, column):
+                sums[first[text[start:end].casefold()]] += share
+            said = [Reason("text", f"{a}:{b}", share) for (a, b), share in sums.most_common(3) if share > 0]
+            reasons.append(tuple(said) or (Reason("model", "constant", float(constant)),))
         return reasons
+
+    def marks(self, posts: Posts, tags: Sequence[str], *, history: Posts | None = None) -> list[Marks | None]:
+        """What each word adds to the tag's margin, exactly: with the tag's constant they sum to it.
+
+        None for a tag that no training post of the community carries.
+        """
+        self._must_be_fitted()
+        return [self._marked(*each) for each in zip(posts.texts, posts.communities, tags, strict=True)]
+
+    def _marked(self, text: str, community: str, tag: str) -> Marks | None:
+        learnt, known = self.communities_.get(community), self.spaces_[community].resolve(tag)
+        if learnt is None or known not in learnt["tags"]:
+            return None
+        x = self._matrix([self._features(text)], learnt, self._indices[community])
+        words, added = self._added(text, x, community, np.array([learnt["tags"].index(known)]))
+        return Marks("contribution", [(text[a:b], share) for (a, b), share in zip(words, added[:, 0].tolist())])
+
+    def _added(
+        self, text: str, x: csr_matrix, community: str, top: NDArray[Any]
+    ) -> tuple[list[Span], NDArray[np.float64]]:
+        """The words of a text, and what each adds to the margins of some tags; (words, tags)."""
+        words, found = self.tokens.split(text), contributions.Places()
+        learnt, index = self.communities_[community], self._indices[community]
+        contributions.of_words(found, index, text, words)
+        line = text.lstrip().split("\n", 1)[0]
+        contributions.of_title(found, index, text, self.tokens.split(line), self.pairs)
+        sizes = self.char_min, self.char_max
+        contributions.of_grams(found, learnt["grams"], len(index), text[: self.characters], *sizes)
+        places, shares = contributions.gathered(text, found, spans(text, words), x)
+        return places, np.asarray((shares @ learnt["weights"][:, top]).todense())
 
 
 @dataclass(slots=True)
@@ -282,13 +315,5 @@ def character_grams(text: str, shortest: int, longest: int) -> NDArray[np.uint64
     if not bare:
         return np.zeros(0, dtype=np.uint64)
     codes = np.frombuffer(f" {bare} ".encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
-    spaces = np.concatenate([[0], np.cumsum(codes == 32)])
-    hashes, found = codes, []
-    for n in range(2, longest + 1):
-        if len(codes) < n:
-            break
-        hashes = hashes[:-1] * np.uint64(0x9E3779B97F4A7C15) + codes[n - 1 :]
-        inside = spaces[n - 1 : len(codes)] - spaces[1 : len(codes) - n + 2] == 0
-        if n >= shortest:
-            found.append(hashes[inside])
+    found = [hashes for _, _, hashes in contributions.hashed_grams(codes, shortest, longest)]
     return np.concatenate(found) if found else np.zeros(0, dtype=np.uint64)

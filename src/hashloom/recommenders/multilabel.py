@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from hashloom import tags as naming
 from hashloom.encoders._onnx import session
+from hashloom.encoders._standing import gathered, spans
 from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Recommender, best
-from hashloom.types import Count, Positive, Posts, Rankings, Reason, Share
+from hashloom.types import Count, Marks, Positive, Posts, Rankings, Reason, Share
 
 if TYPE_CHECKING:
     from hashloom.data.history import History
@@ -141,7 +142,19 @@ class Multilabel(_Learnt, Recommender):
         if not explain:
             return Rankings.of(posts.ids, lists)
         reasons = [_reasons(t, w, a) for t, w, a in zip(posts.texts, words, weights, strict=True)]
-        return Rankings.of(posts.ids, lists, [[why] * len(row) for row, why in zip(lists, reasons, strict=True)])
+        # Of a post without words the network says what is usual in the community.
+        why = [[r or (Reason("model", self.name, s),) for _, s in row] for row, r in zip(lists, reasons, strict=True)]
+        return Rankings.of(posts.ids, lists, why)
+
+    def marks(self, posts: Posts, tags: Sequence[str], *, history: Posts | None = None) -> list[Marks | None]:
+        """How much the network looked at each word; the same for all tags of a post."""
+        self._must_be_fitted()
+        words = self.split(posts.texts)
+        weights = self._read(words, posts.communities)[1]
+        places = (spans(text, row) for text, row in zip(posts.texts, words))
+        return [
+            Marks("attention", gathered(*each)) for each in zip(posts.texts, places, map(np.ndarray.tolist, weights))
+        ]
 
     def _score(self, community: str, hidden: NDArray[np.float32], k: int) -> Iterator[list[tuple[str, float]]]:
         """The ``k`` best tags of each post of one community, with their probabilities."""
@@ -299,26 +312,7 @@ def _training() -> ModuleType:
 
 def _reasons(text: str, words: Sequence[str], weights: NDArray[np.float32]) -> tuple[Reason, ...]:
     """The three words with most attention, as ``start:end word``."""
-    spans = _spans(text, words)
+    places = spans(text, words)
     order = [int(i) for i in np.argsort(-weights, kind="stable")[:3]]
-    return tuple(Reason("text", f"{spans[i]}{words[i]}", float(weights[i])) for i in order)
-
-
-def _spans(text: str, words: Sequence[str]) -> list[str]:
-    """``"start:end "`` of each word in the text; empty where normalising changed its letters."""
-    low = "".join(c if len(c.lower()) != 1 else c.lower() for c in text)
-    found, cursor = [], 0
-    whole = (0, 0, "")
-    for word in words:
-        # The parts of a joined word follow it and stand inside it.
-        inside = low.find(word, whole[0], whole[1]) if word != whole[2] and word in whole[2] else -1
-        at = inside if inside >= 0 else low.find(word, cursor)
-        if at < 0:
-            found.append("")
-            continue
-        found.append(f"{at}:{at + len(word)} ")
-        if inside < 0:
-            cursor, whole = at + len(word), (at, at + len(word), word)
-        else:
-            whole = (at + len(word), whole[1], whole[2])
-    return found
+    said = (f"{place[0]}:{place[1]} {words[i]}" if (place := places[i]) else words[i] for i in order)
+    return tuple(Reason("text", where, float(weights[i])) for where, i in zip(said, order))

@@ -23,6 +23,7 @@ from hashloom.encoders._vectors import unit
 from hashloom.recommender import Gone, Recommender, best
 from hashloom.recommenders._counts import Counts
 from hashloom.recommenders._evidence import Candidates, features, names_of_features
+from hashloom.recommenders._moved import Facts, kinds, labels, moved, reasons_of
 from hashloom.types import Count, Encoder, Positive, Posts, Rankings, Reason, Share
 
 if TYPE_CHECKING:
@@ -203,16 +204,20 @@ class Rerank(Recommender):
             return Rankings.concat([self._rank(part, k, history, explain) for part in parts])
         found = self._proposed(posts, history, explain)
         made = self._candidates(posts, self._counts, history, found)
-        scores = self._scores(made, posts, history)
+        learnt = self.trees_ is not None and len(made.post) > 0
+        x = self._features(made, posts, self._counts, history) if learnt else None
+        scores = made.fused() if x is None else self._scores(x, len(posts))
         starts = made.starts(len(posts))
-        lists, why = [], []
+        lists, rows = [], []
         for i in range(len(posts)):
-            span = slice(int(starts[i]), int(starts[i + 1]))
-            tags = made.tag[span]
-            top = best(scores[span], tags, k)
-            lists.append([(made.names[t], float(s)) for t, s in zip(tags[top].tolist(), scores[span][top].tolist())])
-            why.append(self._reasons(i, lists[-1], found) if explain else [])
-        return Rankings.of(posts.ids, lists, why if explain else None)
+            at = slice(int(starts[i]), int(starts[i + 1]))
+            rows.append(at.start + best(scores[at], made.tag[at], k))
+            tags = [made.names[t] for t in made.tag[rows[-1]].tolist()]
+            lists.append(list(zip(tags, scores[rows[-1]].tolist())))
+        if not explain:
+            return Rankings.of(posts.ids, lists)
+        shown = None if x is None else x[np.concatenate(rows)]
+        return Rankings.of(posts.ids, lists, self._why(posts, history, lists, found, shown))
 
     @cached_property
     def _counts(self) -> Counts:
@@ -234,12 +239,9 @@ class Rerank(Recommender):
         listed = None if self.makers else [counts.codes_in(c) for c in posts.communities]
         return Candidates.of(found, counts.tags, counts.code, listed)
 
-    def _scores(self, made: Candidates, posts: Posts, history: History) -> Floats:
+    def _scores(self, x: Floats, posts: int) -> Floats:
         """Between 0 and 1; comparable within a post. (candidates,)"""
-        if self.trees_ is None or not len(made.post):
-            return made.fused()
-        x = self._features(made, posts, self._counts, history)
-        raw = self.trees_.predict(x, num_threads=1 if len(posts) == 1 else self.threads)
+        raw = self.trees_.predict(x, num_threads=1 if posts == 1 else self.threads)
         return raw if self.objective == "binary" else 1 / (1 + np.exp(-raw))
 
     def _features(self, made: Candidates, posts: Posts, counts: Counts, history: History) -> Floats:
@@ -272,17 +274,42 @@ class Rerank(Recommender):
             known.update(zip(fresh, encoder.encode_tags(fresh)))
         return np.stack([known[w] for w in words]) if words else np.zeros((0, 0), dtype=np.float32)
 
-    def _reasons(self, i: int, row: list[tuple[str, float]], found: Sequence[Rankings]) -> list[tuple[Reason, ...]]:
+    def _why(
+        self,
+        posts: Posts,
+        history: History,
+        lists: list[list[tuple[str, float]]],
+        found: Sequence[Rankings],
+        x: Floats | None,
+    ) -> list[list[tuple[Reason, ...]]]:
+        """For each tag: its makers and their reasons, what moved it, and the counts that the ranker read.
+
+        ``x``: what it read of the tags listed, of one post after the other; none where nothing ranks.
+        """
+        names: list[str] = []
+        added = np.zeros((sum(map(len, lists)), 0))
+        if x is not None:
+            names, added = moved(self.trees_, x, kinds([m.name for m in self.makers], x.shape[1], self.evidence))
+        why: list[list[tuple[Reason, ...]]] = []
+        rows = iter(added)
+        for i, row in enumerate(lists):
+            facts = Facts(self._counts, posts[i : i + 1], history) if self.evidence and x is not None else None
+            why.append([])
+            for said, (tag, _) in zip(self._reasons(i, row, found), row):
+                why[-1].append(_once([*said, *reasons_of(names, next(rows)), *(facts.reasons(tag) if facts else ())]))
+        return why
+
+    def _reasons(self, i: int, row: list[tuple[str, float]], found: Sequence[Rankings]) -> list[list[Reason]]:
         """For each tag: which makers found it at which place, and their own reasons."""
         why: dict[str, list[Reason]] = {tag: [] for tag, _ in row}
-        for maker, ranking in zip(self.makers, found):
+        for maker, ranking in zip(labels([m.name for m in self.makers]), found):
             low = int(ranking.starts[i])
             for j in range(low, int(ranking.starts[i + 1])):
                 said = why.get(ranking.tags[j])
                 if said is not None:
-                    said.append(Reason("model", f"{maker.name} #{j - low + 1}", float(ranking.scores[j])))
+                    said.append(Reason("model", f"{maker} #{j - low + 1}", float(ranking.scores[j])))
                     said.extend(ranking.reasons[j] if ranking.reasons else ())
-        return [tuple(why[tag]) for tag, _ in row]
+        return [why[tag] for tag, _ in row]
 
     def importances(self) -> dict[str, float]:
         """How much each thing that the ranker reads adds to its trees' gain, as shares; empty without a ranker."""
@@ -292,6 +319,14 @@ class Rerank(Recommender):
         names = names_of_features([m.name for m in self.makers]) if self.evidence else []
         names += [f"vector {i}" for i in range(len(gain) - len(names))]
         return dict(sorted(zip(names, (gain / max(gain.sum(), 1e-9)).tolist()), key=lambda x: -x[1]))
+
+
+def _once(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+    """Each earlier post, community, … as the first says it that names it."""
+    first: dict[tuple[str, str], Reason] = {}
+    for reason in reasons:
+        first.setdefault((reason.source, reason.where), reason)
+    return tuple(first.values())
 
 
 @dataclass

@@ -220,6 +220,10 @@ class TwoTower(_Learnt, Recommender):
                     lists[i] = [(labels.names[t], float(scores[t])) for t in top]
                     if explain:
                         why[i] = self._reasons(labels, posts.texts[i], habits[rows.index(i)], top)
+                        # What neither a word nor the habit says comes of how common the tag is.
+                        uses = self.counts_.get(community, {})
+                        usual = (Reason("community", community, float(uses.get(labels.names[t], 0))) for t in top)
+                        why[i] = [said or (common,) for said, common in zip(why[i], usual)]
         return Rankings.of(posts.ids, lists, why if explain else None)
 
     def _score(self, labels: Labels, texts: Sequence[str], habits: Floats) -> Floats:
