@@ -109,7 +109,7 @@ bench: $(VENV)/.installed-dev
 	python benchmarks/learning_on.py
 	python benchmarks/new_words.py
 	python benchmarks/forecasting.py
-	python benchmarks/explaining.py
+	python benchmarks/explaining.py samples/posts.jsonl
 
 results: $(VENV)/.installed-dev
 	python tools/results.py run
