@@ -1,0 +1,247 @@
+"""Backups: one zip of Parquet files per table, with checksums; the same from SQLite and PostgreSQL, into either.
+
+What was deleted after a backup was made does not come back with it: the tombstones of both are joined, and what they
+name stays out. The log of changes is not kept; services that run are told to read everything anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from hashloom.store import tables
+from hashloom.store._base import Base
+from hashloom.store.authors import remove_posts
+from hashloom.store.changes import last_change
+from hashloom.store.engine import HEAD, version
+from hashloom.store.errors import DamagedStore, NewerStore, StoreError, told
+from hashloom.store.models import fsync, place, whole
+from hashloom.store.things import Restored, now
+
+FORMAT = 1
+ROWS = {"pictures": 32}
+"""So many rows stand in one file; 10,000 where nothing is said."""
+_KEPT = {
+    "posts": tables.posts,
+    "pictures": tables.pictures,
+    "post_pictures": tables.post_pictures,
+    "tombstones": tables.tombstones,
+    "spaces": tables.spaces,
+    "space_log": tables.space_log,
+    "feedback": tables.feedback,
+    "keys": tables.keys,
+}
+_OF_MODELS = {"models": tables.models, "publications": tables.publications, "shadows": tables.shadows}
+_MODEL_FILE = re.compile(r"models/([A-Za-z0-9][A-Za-z0-9._-]{0,99})/([0-9a-f]{64})/((?:[^/\\\0]+/)*[^/\\\0]+)")
+
+
+class Backups(Base):
+    """The part of the store that makes copies of it and takes them in again."""
+
+    def backup(self, path: Path | str, *, models: bool = True) -> dict[str, int]:
+        """Write a copy of this moment's store to a zip while it is in use; gives the rows per table.
+
+        ``models``: with the models and their folders. The file is there when it is whole, readable by its owner only.
+        """
+        path = Path(path)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        with told(str(path)):
+            try:
+                counts = self._write_backup(beside, models and self.folder is not None)
+                fsync(beside)
+                beside.replace(path)
+                fsync(path.parent)
+            finally:
+                beside.unlink(missing_ok=True)
+        return counts
+
+    def _write_backup(self, path: Path, models: bool) -> dict[str, int]:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        with zipfile.ZipFile(path, "w") as archive, self._reading(whole=True) as at:
+            wanted = _KEPT | (_OF_MODELS if models else {})
+            files: dict[str, Any] = {}
+            for name, table in wanted.items():
+                files |= _dump(at, archive, name, table)
+            if models and self.folder is not None:
+                files |= _pack_models(at, archive, self.folder)
+            said = {"format": FORMAT, "schema": version(at), "made_at": datetime.now(UTC).isoformat(),
+                    "last_change": last_change(at), "tables": list(wanted), "files": files}  # fmt: skip
+            archive.writestr("manifest.json", json.dumps(said, indent=1))
+        return {name: sum(f["rows"] for f in files.values() if f.get("table") == name) for name in wanted}
+
+    def restore(self, path: Path | str) -> Restored:
+        """Put the store back to what a backup holds, but for what was deleted since; all of it or nothing.
+
+        Every checksum is compared before the first row is written. A backup made without models leaves them alone.
+        """
+        with told(self.where), _opened(Path(path)) as archive:
+            said = _checked(archive, Path(path))
+            if self.folder is not None:
+                _unpack_models(archive, said, self.folder)
+            with self._writing() as to:
+                done = Restored()
+                for name in _emptied(to, said["tables"]):
+                    done.rows[name] = self._fill(to, archive, said, name)
+                done.kept_out = _keep_out(to)
+                self._go_on_after(to, max(said["last_change"], last_change(to)))
+        return done
+
+    def _fill(self, to: sa.Connection, archive: zipfile.ZipFile, said: Mapping[str, Any], name: str) -> int:
+        table, count = (_KEPT | _OF_MODELS)[name], 0
+        for file in sorted(f for f, about in said["files"].items() if about.get("table") == name):
+            rows = list(_rows(archive.read(file), table, file))
+            insert = self._insert(table)
+            # Tombstones are joined, all other tables are empty.
+            to.execute(insert.on_conflict_do_nothing() if name == "tombstones" else insert, rows)
+            count += len(rows)
+        return count
+
+    def _go_on_after(self, to: sa.Connection, last: int) -> None:
+        """Number further changes above all that this store or the backed-up one has given."""
+        row = {"seq": last + 1, "kind": "restored", "community": "", "ref": "", "about": None, "at": now()}
+        to.execute(sa.insert(tables.changes), row)
+        if not self.is_sqlite:
+            counter = f"pg_get_serial_sequence('{tables.changes.name}', 'seq')"
+            to.exec_driver_sql(f"SELECT setval({counter}, {int(last) + 1})")
+
+
+def _dump(at: sa.Connection, archive: zipfile.ZipFile, name: str, table: sa.Table) -> dict[str, Any]:
+    import polars as pl
+
+    # Numbers of rows are the database's own; they are given anew, in the same order.
+    columns = [column for column in table.c if column.name != "seq"]
+    wanted = sa.select(*columns).order_by(*table.primary_key.columns)
+    size, files = ROWS.get(name, 10_000), {}
+    with at.execute(wanted, execution_options={"yield_per": size}) as result:
+        for number, rows in enumerate(result.partitions(size)):
+            file = f"{name}/{number:06}.parquet"
+            held = io.BytesIO()
+            pl.DataFrame(list(map(tuple, rows)), schema=_kinds(columns), orient="row").write_parquet(held)
+            files[file] = {"table": name, "rows": len(rows)} | _add(archive, file, held.getvalue())
+    return files
+
+
+def _kinds(columns: list[sa.Column]) -> dict[str, Any]:
+    import polars as pl
+
+    known = ((sa.LargeBinary, pl.Binary()), (sa.Integer, pl.Int64()), (sa.Float, pl.Float64()), (sa.Text, pl.String()))
+    return {column.name: next(kind for of, kind in known if isinstance(column.type, of)) for column in columns}
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> dict[str, Any]:
+    archive.writestr(name, content)
+    return {"sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _pack_models(at: sa.Connection, archive: zipfile.ZipFile, folder: Path) -> dict[str, Any]:
+    files = {}
+    for name, digest in at.execute(sa.select(tables.models.c.name, tables.models.c.digest)):
+        home = folder / "models" / name / digest
+        if not whole(home):
+            raise StoreError(f"{home}: damaged or missing; add the model again, or back up with models=False")
+        for path in sorted(p for p in home.rglob("*") if p.is_file()):
+            file = path.relative_to(folder).as_posix()
+            archive.write(path, file)
+            with path.open("rb") as stream:
+                files[file] = {"sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+    return files
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile:
+        raise DamagedStore(f"{path}: no backup, or a damaged one; use another copy") from None
+    with archive:
+        yield archive
+
+
+def _checked(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    """The manifest of a backup whose files are all there and unaltered."""
+    try:
+        said = json.loads(archive.read("manifest.json"))
+        if said["format"] != FORMAT or said["schema"] > HEAD:
+            raise NewerStore(f"{path}: its schema is {said['schema']}, this Hashloom knows {HEAD}; use a newer one")
+        for file, about in said["files"].items():
+            with archive.open(file) as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != about["sha256"]:  # type: ignore[arg-type]
+                    raise DamagedStore(f"{path}: {file} is damaged (its checksum differs); use another copy")
+    except (KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile) as error:
+        raise DamagedStore(f"{path}: no backup, or a damaged one; use another copy ({error})") from error
+    if unknown := sorted(set(said["tables"]) - _KEPT.keys() - _OF_MODELS.keys()):
+        raise NewerStore(f"{path}: it holds {unknown[0]!r}, which this Hashloom does not know; use a newer one")
+    return said
+
+
+def _unpack_models(archive: zipfile.ZipFile, said: Mapping[str, Any], folder: Path) -> None:
+    homes: dict[Path, list[tuple[str, str]]] = {}
+    for file, about in said["files"].items():
+        if "table" in about:
+            continue
+        found = _MODEL_FILE.fullmatch(file)
+        if not found or ".." in file.split("/"):
+            raise DamagedStore(f"{archive.filename}: holds {file[:80]!r}, which is no part of a backup")
+        homes.setdefault(folder / "models" / found[1] / found[2], []).append((file, found[3]))
+    for home, files in homes.items():
+        if not whole(home):
+            _unpack_model(archive, home, files)
+
+
+def _unpack_model(archive: zipfile.ZipFile, home: Path, files: list[tuple[str, str]]) -> None:
+    beside = home.parent / f".{home.name[:16]}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        for file, name in files:
+            (beside / name).parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(file) as source, (beside / name).open("wb") as target:
+                shutil.copyfileobj(source, target)
+        place(beside, home)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _emptied(to: sa.Connection, names: list[str]) -> list[str]:
+    """Empty the tables that a backup fills, those that point to others first; gives the names, these last."""
+    ordered = [name for name in (_KEPT | _OF_MODELS) if name in names]
+    for name in reversed(ordered):
+        if name != "tombstones":
+            to.execute(sa.delete((_KEPT | _OF_MODELS)[name]))
+    return ordered
+
+
+def _rows(content: bytes, table: sa.Table, file: str) -> Iterator[dict[str, Any]]:
+    """The rows of a file as the table has them; one that an earlier schema lacked must allow nulls."""
+    import polars as pl
+
+    frame = pl.read_parquet(content)
+    names = [column.name for column in table.c if column.name != "seq"]
+    for name in names:
+        if name not in frame.columns and not table.c[name].nullable:
+            raise DamagedStore(f"{file}: has no column {name!r}; restore it with the Hashloom that wrote it")
+    blank = dict.fromkeys(names)
+    return (blank | {name: row[name] for name in names if name in row} for row in frame.iter_rows(named=True))
+
+
+def _keep_out(to: sa.Connection) -> dict[str, int]:
+    """Take out what tombstones name."""
+    gone = sa.select(tables.tombstones.c.key)
+    said = tables.feedback.c
+    about = sa.or_(said.post.in_(gone), said.author.in_(gone), said.member.in_(gone))
+    lost = to.execute(sa.delete(tables.feedback).where(about)).rowcount
+    held = tables.posts.c
+    which = sa.or_(held.key.in_(gone), held.author.in_(gone), held.member.in_(gone))
+    counts = remove_posts(to, which, sa.select(held.key).where(which))
+    return {"posts": counts["posts"], "feedback": lost + counts["feedback"], "pictures": counts["pictures"]}

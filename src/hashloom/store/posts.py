@@ -1,0 +1,151 @@
+"""Posts in the store: put, edited, read by id, by author and by time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hashloom.data.rows import clean
+from hashloom.store._base import Base, found, portions
+from hashloom.store._rows import as_posts, as_rows, pictures_of
+from hashloom.store.pictures import drop_unshown
+from hashloom.store.tables import digest, post_pictures, posts, tombstones
+from hashloom.store.things import Put, micros
+from hashloom.types import POST_FIELDS, Posts
+
+BATCH = 10_000
+"""So many posts are put in one transaction."""
+DELETED = "deleted; what was deleted is not taken in again"
+_READ = sa.select(*(posts.c[name] for name in POST_FIELDS))
+
+
+class PostRows(Base):
+    """The part of the store that holds posts."""
+
+    def put_posts(self, given: Posts, *, source: str = "api") -> Put:
+        """Take posts in, or their edits: a post is known by community and id, and the last one put wins.
+
+        Putting the same again changes nothing. A post is refused, with the reason, where it, its author or its author
+        in this community was deleted, or where it breaks a limit of ``data.rows``. More than 10,000 posts are put in
+        several transactions, each whole.
+
+        >>> from hashloom.store import Store
+        >>> from hashloom.types import Post, Posts
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, Store.open(folder) as store:
+        ...     put = store.put_posts(Posts.of([Post("p1", "rye loaf", "bakers", "mo", tags=("Rye",))]))
+        ...     put.new, store.history("bakers", "mo").tags
+        (1, [['Rye']])
+        """
+        put = Put()
+        for some in portions(range(len(given)), BATCH):
+            rows = as_rows(given[some[0] : some[-1] + 1], clean(source), put.refused)
+            with self._writing() as to:
+                self._put(to, rows, put)
+        return put
+
+    def _put(self, to: sa.Connection, rows: list[dict[str, Any]], put: Put) -> None:
+        rows = self._admitted(to, rows, put)
+        wanted = sa.select(posts.c.key, posts.c.content)
+        held = {row.key: row.content for row in found(to, wanted, posts.c.key, (row["key"] for row in rows))}
+        old = set(held)
+        write: dict[bytes, dict[str, Any]] = {}
+        new = changed = 0
+        for row in rows:
+            before = held.get(row["key"])
+            if before != row["content"]:
+                new, changed = new + (before is None), changed + (before is not None)
+                held[row["key"]] = row["content"]
+                write[row["key"]] = row
+        self._upsert(to, posts, list(write.values()), ["key"], keep=["received_at"])
+        self._link(to, list(write.values()), old)
+        self._log(to, "post", ((row["community"], row["id"], row["key"]) for row in write.values()))
+        put.new, put.changed, put.same = put.new + new, put.changed + changed, put.same + len(rows) - new - changed
+
+    def _admitted(self, to: sa.Connection, rows: list[dict[str, Any]], put: Put) -> list[dict[str, Any]]:
+        names = [{row["key"], row["author"], row["member"]} - {None} for row in rows]
+        asked = set().union(*names)
+        gone = {row.key for row in found(to, sa.select(tombstones.c.key), tombstones.c.key, asked)}
+        put.refused += [(row["id"], DELETED) for row, known in zip(rows, names) if known & gone]
+        return [row for row, known in zip(rows, names) if not known & gone]
+
+    def _link(self, to: sa.Connection, rows: list[dict[str, Any]], old: Collection[bytes]) -> None:
+        """Note which pictures (by their SHA-256) the posts show."""
+        edited = [row["key"] for row in rows if row["key"] in old]
+        lost = set()
+        for some in portions(edited):
+            of_these = post_pictures.c.post.in_(some)
+            lost |= set(to.scalars(sa.select(post_pictures.c.sha256).where(of_these)))
+            to.execute(sa.delete(post_pictures).where(of_these))
+        shown = [{"post": row["key"], "sha256": name} for row in rows for name in pictures_of(row["images"])]
+        if shown:
+            to.execute(sa.insert(post_pictures), shown)
+        drop_unshown(to, lost)
+
+    def get_posts(self, community: str, ids: Iterable[str]) -> Posts:
+        """The posts of a community that have these ids, in the order asked; those not there are left out."""
+        asked = [digest("post", clean(community), clean(post)) for post in ids]
+        with self._reading() as at:
+            rows = found(at, _READ.add_columns(posts.c.key), posts.c.key, asked)
+        by_key = {row[-1]: row[:-1] for row in rows}
+        return as_posts([by_key[key] for key in dict.fromkeys(asked) if key in by_key])
+
+    def history(self, community: str, user: str, *, before: datetime | None = None, last: int = 200) -> Posts:
+        """The ``last`` posts of an author in a community, oldest first; ``before``: those strictly earlier.
+
+        As in ``data.History``, posts without a time stand before all others, in the order in which they came.
+        """
+        return self._last(posts.c.member == digest("member", clean(community), clean(user)), before, last)
+
+    def recent(self, community: str, *, before: datetime | None = None, last: int = 500) -> Posts:
+        """The ``last`` posts of a community, oldest first; ``before``: those strictly earlier."""
+        return self._last(posts.c.place == digest("place", clean(community)), before, last)
+
+    def _last(self, whose: sa.ColumnElement[bool], before: datetime | None, last: int) -> Posts:
+        wanted = _READ.where(whose).order_by(posts.c.created_at.desc(), posts.c.seq.desc()).limit(last)
+        if before is not None:
+            wanted = wanted.where(posts.c.created_at < micros(before))
+        with self._reading() as at:
+            rows = at.execute(wanted).all()
+        return as_posts(rows[::-1])
+
+    def posts(self, community: str | None = None, *, since: datetime | None = None, until: datetime | None = None,
+              batch: int = BATCH) -> Iterator[Posts]:  # fmt: skip
+        """All posts in order of time, ``batch`` at once; ``since`` ≤ time < ``until``, where given.
+
+        Each batch is read on its own, so that writers are not kept waiting: a post that is put or edited meanwhile
+        may or may not be among them, all others are, once.
+        """
+        place = (posts.c.created_at, posts.c.seq)
+        wanted = _READ.add_columns(posts.c.seq).where(*_within(community, since, until)).order_by(*place).limit(batch)
+        after: tuple[int, int] | None = None
+        while True:
+            ask = wanted if after is None else wanted.where(sa.tuple_(*place) > sa.tuple_(*after))
+            with self._reading() as at:
+                rows = at.execute(ask).all()
+            if rows:
+                after = (rows[-1].created_at, rows[-1].seq)
+                yield as_posts([row[:-1] for row in rows])
+            if len(rows) < batch:
+                return
+
+    def count(self, community: str | None = None) -> int:
+        """How many posts there are, in a community or in all."""
+        with self._reading() as at:
+            wanted = sa.select(sa.func.count()).select_from(posts).where(*_within(community, None, None))
+            return at.execute(wanted).scalar_one()
+
+    def communities(self) -> dict[str, int]:
+        """Each community that has posts, and how many."""
+        with self._reading() as at:
+            rows = at.execute(sa.select(posts.c.community, sa.func.count()).group_by(posts.c.community))
+            return {name: count for name, count in sorted(map(tuple, rows))}
+
+
+def _within(community: str | None, since: datetime | None, until: datetime | None) -> list[sa.ColumnElement[bool]]:
+    bounds = [posts.c.place == digest("place", clean(community))] if community is not None else []
+    bounds += [posts.c.created_at >= micros(since)] if since is not None else []
+    return bounds + ([posts.c.created_at < micros(until)] if until is not None else [])
