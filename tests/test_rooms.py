@@ -25,6 +25,7 @@ DOWNHILL = (
     ("evaluate",),
     ("explain",),
     ("store",),
+    ("serve",),
     ("cli_answers", "cli_errors", "cli_files", "cli_list"),
     ("cli_forecasts", "cli_explain"),
     ("cli",),

@@ -1,0 +1,145 @@
+"""Following the store: its log of changes becomes what the ledger, the verdicts and the running models know."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hashloom.serve.held import reviewed
+from hashloom.serve.learning import Pair
+from hashloom.serve.ledger import Ledger
+from hashloom.serve.settings import ServeSettings
+from hashloom.serve.verdicts import Verdicts
+from hashloom.tag_space import TagSpaces
+from hashloom.types import Posts
+
+if TYPE_CHECKING:
+    from hashloom.store import Change, Store
+
+LOG = logging.getLogger(__name__)
+AT_ONCE = 2_000
+OVERLAP = timedelta(minutes=5)
+"""Feedback is read again from so long before the last, since clocks of several services differ."""
+
+
+@dataclass
+class News:
+    """What happened since the last look: posts as they are now, posts and authors that went, spaces that changed."""
+
+    seq: int
+    posts: Posts = field(default_factory=lambda: Posts.of([]))
+    gone: list[Pair] = field(default_factory=list)
+    authors: list[tuple[str, str]] = field(default_factory=list)
+    """Mark and community ('': everywhere) of deleted authors."""
+    spaces: set[str] = field(default_factory=set)
+    models: bool = False
+    anew: bool = False
+    """Everything must be read anew."""
+    oldest: datetime | None = None
+    """When the oldest of these changes was made."""
+
+
+class Follower:
+    """The ledger, tag spaces and verdicts of a store, kept up to date."""
+
+    def __init__(self, store: Store, settings: ServeSettings) -> None:
+        self.store = store
+        self.settings = settings
+        self.seq = 0
+        self.read_all()
+
+    def read_all(self) -> None:
+        """Read everything anew."""
+        self.seq = self.store.last_change()
+        ledger = Ledger(self.settings.anonymous)
+        for posts in self.store.posts():
+            ledger.put(reviewed(self.store, posts))
+        self.ledger = ledger
+        self.spaces: TagSpaces = self.store.spaces()
+        self.read_verdicts()
+
+    def read_verdicts(self) -> None:
+        """Read all feedback anew."""
+        made = Verdicts()
+        self._heard = datetime.now(UTC)
+        if self.settings.learn_from_feedback:
+            made.put(self.store.feedback())
+        self.verdicts = made
+
+    def news(self, after: int | None = None) -> News | None:
+        """What happened since (or after a number); None where nothing did. ``take`` makes it known."""
+        from hashloom.store import StoreError
+
+        try:
+            changes = self.store.changes(self.seq if after is None else after, AT_ONCE)
+        except StoreError as error:
+            if "trimmed" not in str(error):
+                raise
+            LOG.warning("the log of changes was trimmed; everything is read anew")
+            return News(self.seq, anew=True)
+        return self._gathered(changes) if changes else None
+
+    def _gathered(self, changes: list[Change]) -> News:
+        news = News(changes[-1].seq, oldest=changes[0].at)
+        touched: dict[str, dict[str, None]] = {}
+        for change in changes:
+            if change.kind in ("post", "post_deleted"):
+                touched.setdefault(change.community, {})[change.ref] = None
+            elif change.kind == "author_deleted":
+                news.authors.append((change.ref, change.community))
+            elif change.kind == "space":
+                news.spaces.add(change.community)
+            news.models |= change.kind == "model"
+            news.anew |= change.kind == "restored"
+        self._look_at(touched, news)
+        return news
+
+    def _look_at(self, touched: dict[str, dict[str, None]], news: News) -> None:
+        """What the posts are now says more than what was done to them."""
+        found = []
+        for community, ids in touched.items():
+            posts = reviewed(self.store, self.store.get_posts(community, ids))
+            there = set(posts.ids)
+            news.gone += [(community, id) for id in ids if id not in there]
+            found.append(posts)
+        news.posts = Posts.concat(found) if found else news.posts
+
+    def take(self, news: News) -> None:
+        """Make the news known to ledger, spaces and verdicts. Feedback is looked at each time."""
+        if news.anew:
+            self.read_all()
+            return
+        self.ledger.put(news.posts)
+        by_community: dict[str, list[str]] = {}
+        for community, id in news.gone:
+            by_community.setdefault(community, []).append(id)
+        for community, ids in by_community.items():
+            self.ledger.remove(community, ids)
+        for community in news.spaces:
+            self._read_space(community)
+        if news.authors or news.gone:
+            self.read_verdicts()
+        else:
+            self._hear()
+        self.seq = news.seq
+
+    def _read_space(self, community: str) -> None:
+        space = self.store.get_space(community)
+        spaces = dict(self.spaces.spaces)
+        if space is None:
+            spaces.pop(community, None)
+        else:
+            spaces[community] = space
+        self.spaces = TagSpaces(spaces.values())
+
+    def _hear(self) -> None:
+        if self.settings.learn_from_feedback:
+            since, self._heard = self._heard - OVERLAP, datetime.now(UTC)
+            self.verdicts.put(self.store.feedback(since=since))
+
+    def forgotten(self, mark: str, community: str, users: Iterable[str]) -> list[str]:
+        """Those of the users for whom a deleted author's mark stands."""
+        return [user for user in users if self.store.mark(user, community or None) == mark]

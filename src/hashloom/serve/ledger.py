@@ -1,0 +1,211 @@
+"""Who used which tag where: favourites, trends and completions without any model, and how many authors a tag has.
+
+Posts come and go one by one, and all counts follow. A tag counts once per author wherever one author's flood could
+move others' answers.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from time import time
+from typing import NamedTuple
+
+from hashloom.tags import display, key, unique
+from hashloom.types import UNDATED, Posts
+
+DAY = 86_400e6
+NOBODY = "\0nobody"
+
+
+class Held(NamedTuple):
+    """What is remembered of a post: who, when (microseconds since 1970) and its tags as they are shown."""
+
+    author: str
+    at: int
+    tags: tuple[str, ...]
+
+
+class Used(NamedTuple):
+    """A tag (key) of a community, by how many authors it was used and how often."""
+
+    tag: str
+    authors: int
+    uses: int
+
+
+class Trend(NamedTuple):
+    """A tag (key) that is used now: what its authors' latest uses are worth, and how many authors and uses it has."""
+
+    tag: str
+    worth: float
+    authors: int
+    uses: int
+
+
+@dataclass
+class Place:
+    """A community's posts and the uses of its tags, by author; ``forms`` count how each tag is written."""
+
+    posts: dict[str, Held] = field(default_factory=dict)
+    uses: dict[str, Counter[str]] = field(default_factory=dict)
+    forms: dict[str, Counter[str]] = field(default_factory=dict)
+    ranked: list[Used] | None = None
+
+
+class Ledger:
+    """All communities' posts by who used which tags. Safe for many threads.
+
+    >>> from hashloom.types import Post
+    >>> ledger = Ledger()
+    >>> ledger.put(Posts.of([Post("1", "", "c", "mo", tags=("Rye",)), Post("2", "", "c", "al", tags=("rye", "Oat"))]))
+    >>> ledger.favourites("c"), ledger.authors("c", "oat"), ledger.shown("c", "rye")
+    ([Used(tag='rye', authors=2, uses=2), Used(tag='oat', authors=1, uses=1)], {'al'}, 'Rye')
+    """
+
+    def __init__(self, anonymous: str = "each") -> None:
+        self._one = anonymous == "one"
+        self._places: dict[str, Place] = {}
+        self._lock = threading.RLock()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return sum(len(place.posts) for place in self._places.values())
+
+    def put(self, posts: Posts) -> None:
+        """Enter posts, or their edits."""
+        rows = zip(posts.communities, posts.ids, posts.users, posts.times.tolist(), posts.tags)
+        with self._lock:
+            for community, id, user, at, tags in rows:
+                self._remove(community, id)
+                self._put(community, id, user, at, tags)
+
+    def _put(self, community: str, id: str, user: str | None, at: int, tags: Iterable[str]) -> None:
+        place = self._places.setdefault(community, Place())
+        author = sys.intern(user) if user is not None else NOBODY if self._one else f"\0{id}"
+        shown = tuple(sys.intern(display(tag)) for tag in unique(tags))
+        place.posts[id] = Held(author, at, shown)
+        for form in shown:
+            tag = key(form)
+            place.uses.setdefault(tag, Counter())[author] += 1
+            place.forms.setdefault(tag, Counter())[form] += 1
+        place.ranked = None
+
+    def remove(self, community: str, ids: Iterable[str]) -> None:
+        """Take posts out."""
+        with self._lock:
+            for id in ids:
+                self._remove(community, id)
+
+    def _remove(self, community: str, id: str) -> None:
+        place = self._places.get(community)
+        held = place.posts.pop(id, None) if place else None
+        if place is None or held is None:
+            return
+        for form in held.tags:
+            tag = key(form)
+            _less(place.uses, tag, held.author)
+            _less(place.forms, tag, form)
+        place.ranked = None
+        if not place.posts:
+            del self._places[community]
+
+    def knows(self, community: str) -> bool:
+        """Whether the community has posts."""
+        return community in self._places
+
+    def authors(self, community: str, tag: str) -> set[str]:
+        """Who used a tag (key)."""
+        with self._lock:
+            place = self._places.get(community)
+            return set(place.uses.get(tag, ())) if place else set()
+
+    def shown(self, community: str, tag: str) -> str:
+        """How a tag is written most often, CamelCase first among equals; the tag itself where nobody used it."""
+        with self._lock:
+            place = self._places.get(community)
+            forms = place.forms.get(tag) if place else None
+            if not forms:
+                return tag
+            return min(forms, key=lambda form: (-forms[form], -sum(c.isupper() for c in form[1:]), form))
+
+    def favourites(self, community: str) -> list[Used]:
+        """A community's tags, those that most authors used first; ties by uses, then by the alphabet."""
+        with self._lock:
+            place = self._places.get(community)
+            if place is None:
+                return []
+            if place.ranked is None:
+                counted = (Used(tag, len(by), by.total()) for tag, by in place.uses.items())
+                place.ranked = sorted(counted, key=lambda used: (-used.authors, -used.uses, used.tag))
+            return place.ranked
+
+    def trends(self, community: str, half_life_days: float = 2.0, days: float = 30.0, least: int = 2) -> list[Trend]:
+        """What is used now, as ``recommenders.trending`` counts it: each author's latest use, which fades.
+
+        Now is the moment of the latest post, but not later than the clock says; posts without a time are no part of
+        it, nor are tags that fewer than ``least`` authors have used in so many days.
+        """
+        with self._lock:
+            place = self._places.get(community)
+            held = list(place.posts.values()) if place else []
+        clock = int(time() * 1e6)
+        dated = [one for one in held if UNDATED < one.at <= clock]
+        now = max((one.at for one in dated), default=0)
+        latest: dict[str, dict[str, int]] = {}
+        uses: Counter[str] = Counter()
+        for one in dated:
+            if now - one.at <= days * DAY:
+                for tag in map(key, one.tags):
+                    by = latest.setdefault(tag, {})
+                    by[one.author] = max(by.get(one.author, one.at), one.at)
+                    uses[tag] += 1
+        made = [
+            Trend(tag, sum(2.0 ** ((at - now) / DAY / half_life_days) for at in by.values()), len(by), uses[tag])
+            for tag, by in latest.items()
+            if len(by) >= least
+        ]
+        return sorted(made, key=lambda trend: (-trend.worth, -trend.authors, trend.tag))
+
+    def completed(self, community: str, start: str, allowed: Callable[[str], bool], k: int) -> list[Used]:
+        """Favourites whose key begins with what was typed, then those with a word that does; at most ``k``."""
+        start = key(start)
+        first = (used for used in self.favourites(community) if used.tag.startswith(start))
+        later = (used for used in self.favourites(community) if start and _within(used.tag, start))
+        return _first(k, (used for part in (first, later) for used in part if allowed(used.tag)))
+
+    def users(self) -> set[str]:
+        """All authors who are known by name."""
+        with self._lock:
+            named = {held.author for place in self._places.values() for held in place.posts.values()}
+        return {author for author in named if not author.startswith("\0")}
+
+    def by_user(self, user: str, community: str | None = None) -> list[tuple[str, str]]:
+        """Community and id of an author's posts."""
+        with self._lock:
+            places = [(community, self._places.get(community))] if community is not None else self._places.items()
+            return [(c, id) for c, p in places if p for id, held in p.posts.items() if held.author == user]
+
+
+def _less(counts: dict[str, Counter[str]], tag: str, what: str) -> None:
+    counts[tag][what] -= 1
+    if counts[tag][what] <= 0:
+        del counts[tag][what]
+    if not counts[tag]:
+        del counts[tag]
+
+
+def _within(tag: str, start: str) -> bool:
+    return not tag.startswith(start) and (f" {start}" in tag or f"-{start}" in tag or f"_{start}" in tag)
+
+
+def _first(k: int, found: Iterator[Used]) -> list[Used]:
+    made: list[Used] = []
+    for used in found:
+        if len(made) >= k:
+            break
+        made.append(used)
+    return made

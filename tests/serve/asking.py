@@ -1,0 +1,30 @@
+"""Asking the application over HTTP within the test's process, as this machine or as somebody from afar."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hashloom.serve.api import make_app
+from hashloom.serve.engine import Engine
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient
+
+
+@contextmanager
+def asked(engine: Engine, *, near: bool = True, host: str = "localhost", **settings: Any) -> Iterator[TestClient]:
+    """A client of the service over an engine; ``near``: from this machine."""
+    from dataclasses import replace
+
+    app = make_app(engine, engine.store, replace(engine.settings, **settings))
+    client = ("127.0.0.1" if near else "203.0.113.9", 50_000)
+    with TestClient(app, base_url=f"http://{host}", client=client, raise_server_exceptions=False) as made:
+        yield made
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
