@@ -441,7 +441,7 @@ def test_what_another_process_makes_is_waited_for(tmp_path: Path, monkeypatch: p
         forecast_rows.save(made, path)
         lock.__exit__(None, None, None)
 
-    monkeypatch.setattr("hashloom.evaluate.forecast_rows.time.sleep", other_ends)
+    monkeypatch.setattr("hashloom.evaluate.rows.time.sleep", other_ends)
     found = forecast_rows.run(todo, lambda job: pytest.fail("made twice"), asked.ids, said.append)
     assert found[0].forecasts.values.tolist() == [1, 2, 3]
     assert said[0] == "waiting for mean, seed 0"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import numpy as np
 from hashloom import catalogue
 from hashloom.evaluate import answers
 from hashloom.evaluate.forecast_findings import ForecastResult
-from hashloom.evaluate.rows import PAUSE, _numbered
+from hashloom.evaluate.rows import in_turn
 from hashloom.types import Forecasts
 
 Make = Callable[["ForecastJob"], ForecastResult]
@@ -47,46 +45,14 @@ def jobs(
 
 
 def run(todo: Sequence[ForecastJob], make: Make, ids: list[str], say: Say) -> list[ForecastResult]:
-    """One result per recipe, in the order of the jobs; ``ids`` are the posts asked.
+    """One result per recipe, in the order of the jobs; ``ids`` are the posts asked."""
 
-    What another process is making is left to it and read when it is there; what that process gave up is made here.
-    """
-    done: dict[int, ForecastResult] = {}
-    waits = False
-    while len(done) < len(todo):
-        left = [at for at in range(len(todo)) if at not in done]
-        for at in left:
-            found = _one(todo[at], make, ids, partial(_numbered, say, f"{at + 1}/{len(todo)} {todo[at]}"))
-            done |= {} if found is None else {at: found}
-        if all(at not in done for at in left):
-            if not waits:
-                say("waiting for " + "; ".join(str(todo[at]) for at in left))
-            waits = True
-            time.sleep(PAUSE)
-    names = dict.fromkeys(job.recipe["name"] for job in todo)
-    return [merged([done[at] for at, job in enumerate(todo) if job.recipe["name"] == name]) for name in names]
+    def kept(job: ForecastJob, say: Say) -> ForecastResult:
+        assert job.path is not None
+        say(f"forecasts found in {job.path.name}")
+        return load(job, ids)
 
-
-def _one(job: ForecastJob, make: Make, ids: list[str], say: Say) -> ForecastResult | None:
-    """A job's forecasts, read or made (and kept); None while another process makes them."""
-    if job.path is None:
-        return _told(job, make, say)
-    with answers.taken(job.path) as ours:
-        if job.path.is_file():
-            say(f"forecasts found in {job.path.name}")
-            return load(job, ids)
-        if not ours:
-            return None
-        made = _told(job, make, say)
-        save(made, job.path)
-        return made
-
-
-def _told(job: ForecastJob, make: Make, say: Say) -> ForecastResult:
-    say("learning")
-    made = make(job)
-    say(f"learnt in {made.train_seconds:.1f} s")
-    return made
+    return in_turn(todo, make, kept, save, merged, say)
 
 
 def save(result: ForecastResult, path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -57,17 +57,58 @@ def run(
     tuning: Sequence[str],
     say: Callable[[str], None],
 ) -> list[Result]:
-    """One result per recipe, in the order of the jobs; ``ids`` and ``tuning`` are the posts asked.
+    """One result per recipe, in the order of the jobs; ``ids`` and ``tuning`` are the posts asked."""
+    from hashloom.evaluate import answers
+
+    def load(job: Job, say: Callable[[str], None]) -> Result:
+        assert job.path is not None
+        made_on = datetime.fromtimestamp(job.path.stat().st_mtime, UTC).isoformat(" ", "minutes")
+        say(f"answers of {made_on} found in {job.path.name}")
+        return answers.load(job.path, job.empty(), ids, tuning)
+
+    return in_turn(jobs, make, load, answers.save, merged, say)
+
+
+class _Kept(Protocol):
+    """What has to be made: of which recipe, and where it is kept, if anywhere."""
+
+    @property
+    def recipe(self) -> Mapping[str, Any]: ...
+    @property
+    def path(self) -> Path | None: ...
+
+
+class _Timed(Protocol):
+    """What is made: it says how long learning took."""
+
+    @property
+    def train_seconds(self) -> float: ...
+
+
+J = TypeVar("J", bound=_Kept)
+R = TypeVar("R", bound=_Timed)
+Say = Callable[[str], None]
+
+
+def in_turn(
+    jobs: Sequence[J],
+    make: Callable[[J], R],
+    load: Callable[[J, Say], R],
+    save: Callable[[R, Path], None],
+    merge: Callable[[Sequence[R]], R],
+    say: Say,
+) -> list[R]:
+    """One result per recipe, in the order of the jobs; those of one recipe's seeds are put together by ``merge``.
 
     What another process is making is left to it and read when it is there; what that process gave up is made here.
     """
-    done: dict[int, Result] = {}
+    done: dict[int, R] = {}
     waits = False
     while len(done) < len(jobs):
         before = len(done)
         for at, job in enumerate(jobs):
             if at not in done:
-                found = _one(job, make, ids, tuning, partial(_numbered, say, f"{at + 1}/{len(jobs)} {job}"))
+                found = _one(job, make, load, save, partial(_numbered, say, f"{at + 1}/{len(jobs)} {job}"))
                 done |= {} if found is None else {at: found}
         if len(done) == before:
             if not waits:
@@ -75,34 +116,32 @@ def run(
             waits = True
             time.sleep(PAUSE)
     names = dict.fromkeys(job.recipe["name"] for job in jobs)
-    return [merged([done[at] for at, job in enumerate(jobs) if job.recipe["name"] == name]) for name in names]
+    return [merge([done[at] for at, job in enumerate(jobs) if job.recipe["name"] == name]) for name in names]
 
 
 def _one(
-    job: Job, make: Callable[[Job], Result], ids: list[str], tuning: Sequence[str], say: Callable[[str], None]
-) -> Result | None:
-    """A job's answers, read or made (and kept); None while another process makes them."""
+    job: J, make: Callable[[J], R], load: Callable[[J, Say], R], save: Callable[[R, Path], None], say: Say
+) -> R | None:
+    """What a job makes, read or made (and kept); None while another process makes it."""
     from hashloom.evaluate import answers
 
     if job.path is None:
         return _told(job, make, say)
     with answers.taken(job.path) as ours:
         if job.path.is_file():
-            made_on = datetime.fromtimestamp(job.path.stat().st_mtime, UTC).isoformat(" ", "minutes")
-            say(f"answers of {made_on} found in {job.path.name}")
-            return answers.load(job.path, job.empty(), ids, tuning)
+            return load(job, say)
         if not ours:
             return None
         made = _told(job, make, say)
-        answers.save(made, job.path)
+        save(made, job.path)
         return made
 
 
-def _numbered(say: Callable[[str], None], head: str, text: str) -> None:
+def _numbered(say: Say, head: str, text: str) -> None:
     say(f"{head}: {text}")
 
 
-def _told(job: Job, make: Callable[[Job], Result], say: Callable[[str], None]) -> Result:
+def _told(job: J, make: Callable[[J], R], say: Say) -> R:
     say("learning")
     made = make(job)
     say(f"learnt in {made.train_seconds:.1f} s")
