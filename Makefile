@@ -1,4 +1,4 @@
-# make demo    see Hashloom at work on the posts in samples/
+# make demo    see Hashloom at work on the posts in samples/, and its page at http://127.0.0.1:8000 (PORT=8001: there)
 # make test    all checks: ruff, mypy, pytest (TESTS=tests/test_cli.py: only these)
 # make bench   speed, each benchmark in turn
 # make results the tables of docs/results.md, from the real posts; some hours
@@ -67,6 +67,7 @@ With your own posts (a CSV with the columns id, text, tags and, where known, com
   hashloom recommend my-model new-posts.jsonl -k 5 --explain
   hashloom train boosted posts.parquet -o my-forecaster    (where the posts state views, likes or a score)
   hashloom forecast my-forecaster new-posts.jsonl --explain
+  hashloom posts put posts.parquet --store my-store && hashloom serve --store my-store --model my-model
 
 Every verb explains itself: hashloom train --help
 endef
@@ -87,7 +88,22 @@ demo: $(VENV)/.installed
 	hashloom train boosted samples/posts.jsonl -o demo/views
 	@echo
 	echo '$(ENGLISH)' | hashloom forecast demo/views -
+	@echo
+	hashloom posts put samples/posts.jsonl --store demo/store
 	@echo "$$GO_ON"
+	@echo
+	@$(SERVE_DEMO)
+
+# The page on the samples, until Ctrl-C. In CI, or where nobody sits at a terminal, it is checked and ended.
+PORT ?= 8000
+DEMO := --store demo/store --model demo/model --forecaster demo/views
+define SERVE_DEMO
+if [[ -n "$${CI:-}$${HASHLOOM_DEMO_CHECK:-}" || ! -t 0 || ! -t 1 ]]; then \
+  echo hashloom serve $(DEMO) --check; hashloom serve $(DEMO) --port 0 --check; \
+else \
+  echo hashloom serve $(DEMO) --port $(PORT); hashloom serve $(DEMO) --port $(PORT); \
+fi
+endef
 
 # ---- checks: the examples in src are tests too
 

@@ -25,9 +25,12 @@ DOWNHILL = (
     ("evaluate",),
     ("explain",),
     ("store",),
+    ("client_things",),
+    ("client",),
     ("serve",),
     ("cli_answers", "cli_errors", "cli_files", "cli_list"),
-    ("cli_forecasts", "cli_explain"),
+    ("cli_forecasts", "cli_explain", "cli_serve"),
+    ("cli_upkeep",),
     ("cli",),
 )
 LEVEL = {room: level for level, rooms in enumerate(DOWNHILL) for room in rooms}

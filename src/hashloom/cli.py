@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from hashloom import progress
+from hashloom import cli_upkeep, progress
 from hashloom.cli_errors import told
 from hashloom.cli_explain import explain as draw_page
 from hashloom.cli_files import (
@@ -30,6 +30,7 @@ from hashloom.cli_files import (
     write_json,
     write_text,
 )
+from hashloom.cli_serve import Folder
 
 app = typer.Typer(
     name="hashloom",
@@ -55,6 +56,9 @@ Metrics = Annotated[
 Answer = Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.jsonl", help="Instead of the screen.")]
 Why = Annotated[bool, typer.Option("--explain", help="Give the reasons.")]
 Page = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with plots too.")]
+InStore = Annotated[
+    str | None, typer.Option("--store", metavar="STORE", envvar="HASHLOOM_STORE", help="A store: a folder or a URL.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="For everything that is drawn by chance.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first wrong row instead of leaving it out.")]
 
@@ -134,6 +138,9 @@ def train(
         Path | None,
         typer.Option(metavar="FILE.json", help="Lists, aliases and denied tags by community; see docs/posts.md."),
     ] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Publish it in --store, for the services there.")] = False,
+    store: InStore = None,
+    folder: Folder = None,
 ) -> None:
     """Learn from posts and keep the model as a folder: one that suggests tags, or one that forecasts, as RECIPE says.
 
@@ -152,10 +159,14 @@ def train(
 
     settings = recipe_of(recipe, change or [])
     check_model_place(out)
+    if publish:
+        cli_upkeep.check_publishing(store, folder)
     if is_forecast(settings):
         tell(train_forecaster(settings, posts, out, how=split, seed=seed, spaces=spaces))
     else:
         tell(_train_recommender(settings, posts, out, how=split, seed=seed, spaces=spaces))
+    if publish:
+        cli_upkeep.publish(store, folder, out)
 
 
 def _train_recommender(
@@ -276,21 +287,42 @@ def update(model: Model, posts: PostsFile, strict: Strict = False) -> None:
 
 @app.command()
 def forget(
-    model: Model,
+    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A folder that hashloom train wrote.")] = None,
     post: Annotated[list[str] | None, typer.Option("--post", metavar="ID", help="A post; may be repeated.")] = None,
     user: Annotated[list[str] | None, typer.Option("--user", metavar="USER", help="All posts of a user.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag, wherever it was used.")] = None,
+    store: InStore = None,
+    folder: Folder = None,
+    author: Annotated[
+        list[str] | None, typer.Option("--author", metavar="USER", help="Delete an author from --store, for good.")
+    ] = None,
+    community: cli_upkeep.OneCommunity = None,
+    proof: Annotated[bool, typer.Option("--proof", help="Print where was looked, and what is left, as JSON.")] = False,
+    backup: Annotated[
+        list[Path] | None, typer.Option("--backup", metavar="FILE.zip", help="Look into this backup too.")
+    ] = None,
 ) -> None:
     """Take posts, users or tags out of a kept model: out of what it remembers, counts and looks up.
 
     Trained weights are not undone: train anew where that is asked for. To ban a tag, deny it in a tag space.
 
     [dim]hashloom forget my-model --user mo --tag OldNews[/dim]
+
+    With --store instead of MODEL, authors are deleted from a store and its models, and kept out from then on.
+
+    [dim]hashloom forget --store my-store --author mo --proof[/dim]
     """
+    if model is None and store is not None:
+        cli_upkeep.forget(store, folder, author or [], community, backup or [], proof=proof)
+        return
     from hashloom import keeping
     from hashloom.cli_forecasts import forgotten
     from hashloom.data.read import BadInput
 
+    if model is None:
+        raise BadInput("forget where? Name a MODEL folder, or a store with --store STORE --author USER")
+    if author or proof or backup or community is not None:
+        raise BadInput("--author, --community, --proof and --backup are for --store; of a MODEL, forget with --user")
     if not (post or user or tag):
         raise BadInput("nothing to forget; name posts (--post), users (--user) or tags (--tag)")
     known = kept(model)
@@ -445,6 +477,9 @@ def list_(
     from hashloom.cli_list import details, lines
 
     print(details(room, [name] if name else None) if name or fields else lines(room))
+
+
+cli_upkeep.register(app)
 
 
 # ---------------------------------------------------------------- errors

@@ -14,6 +14,7 @@ from hashloom.serve import problems
 from hashloom.serve.auth import Keys
 from hashloom.serve.guard import Guard
 from hashloom.serve.metrics import Metrics
+from hashloom.serve.pages import page_routes
 from hashloom.serve.routes_operate import admin_routes, model_routes, open_routes, status_routes
 from hashloom.serve.routes_posts import post_routes
 from hashloom.serve.routes_spaces import space_routes, space_views
@@ -34,7 +35,7 @@ Roles: reader (suggest, forecast, complete, trends), writer (posts, feedback), o
 
 ROUTES = (
     suggest_routes, community_routes, post_routes, space_routes, space_views, model_routes, status_routes, admin_routes,
-    open_routes,
+    open_routes, page_routes,
 )  # fmt: skip
 
 

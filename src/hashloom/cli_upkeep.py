@@ -1,0 +1,264 @@
+"""The verbs that keep a store: retrain, publish, backup, restore, bulk, and forget with its proof."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hashloom import progress
+from hashloom.cli_files import check_place, recipe_of, tell
+from hashloom.cli_serve import Folder, Where, keys_app, must_answer, posts_app, serve, store_at
+
+if TYPE_CHECKING:
+    from hashloom.store import Store
+
+OneCommunity = Annotated[str | None, typer.Option("--community", metavar="NAME", help="In this community alone.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it, though the store holds posts already.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these verbs, and those of a service, to the command line."""
+    app.command(epilog="Operating it, with keys, backups and updates: docs/operating.md")(serve)
+    for verb in (retrain, backup, restore, bulk):
+        app.command()(verb)
+    app.add_typer(keys_app, name="keys")
+    app.add_typer(posts_app, name="posts")
+
+
+# ---------------------------------------------------------------- backup, restore
+
+
+def backup(
+    out: Annotated[Path, typer.Argument(metavar="FILE.zip", help="Written when it is whole, for its owner alone.")],
+    store: Where = "hashloom-store",
+    folder: Folder = None,
+    models: Annotated[bool, typer.Option(help="With the models and their folders.")] = True,
+) -> None:
+    """Copy a store to one file while it is in use: SQLite or PostgreSQL, to be restored into either.
+
+    [dim]hashloom backup backups/monday.zip --store my-store[/dim]
+    """
+    check_place(out)
+    with store_at(store, folder) as held, progress.stage("backing up"):
+        counts = held.backup(out, models=models)
+    tell(f"{out}: {', '.join(f'{count:,} {name}' for name, count in counts.items() if count) or 'an empty store'}")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="FILE.zip", help="What hashloom backup wrote.")],
+    store: Where = "hashloom-store",
+    folder: Folder = None,
+    yes: Yes = False,
+) -> None:
+    """Put a store back to what a backup holds, all of it or nothing; what was deleted since does not come back.
+
+    [dim]hashloom restore backups/monday.zip --store new-store[/dim]
+    """
+    from hashloom.data.read import BadInput
+
+    if not source.is_file():
+        raise FileNotFoundError(f"{source}: there is no such backup; name a file of hashloom backup")
+    with store_at(store, folder, make=True) as held, progress.stage("restoring"):
+        if held.count() and not yes:
+            said = f"{held.where}: holds {held.count():,} posts, which the backup would replace"
+            raise BadInput(f"{said}; name a new store, or say --yes")
+        done = held.restore(source)
+    tell(f"{held.where}: {', '.join(f'{count:,} {name}' for name, count in done.rows.items() if count) or 'nothing'}")
+    if out := {name: count for name, count in done.kept_out.items() if count}:
+        tell(f"kept out, as deleted since: {', '.join(f'{count:,} {name}' for name, count in out.items())}")
+
+
+# ---------------------------------------------------------------- bulk
+
+
+def bulk(
+    journal: Annotated[Path, typer.Argument(metavar="JOURNAL", help="What is done is noted here, to go on or undo.")],
+    store: Where = "hashloom-store",
+    folder: Folder = None,
+    model: Annotated[Path | None, typer.Option("--model", metavar="MODEL", help="Not the published one.")] = None,
+    community: OneCommunity = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=50, help="At most so many tags for a post.")] = 5,
+    floor: Annotated[
+        float | None, typer.Option("--floor", min=0, max=1, help="Only tags this sure (calibrated models).")
+    ] = None,
+    budget: Annotated[int | None, typer.Option("--budget", min=1, help="Look at so many posts, then end.")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", min=0, help="End after so many minutes.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the tags of JOURNAL away again.")] = False,
+) -> None:
+    """Tag the untagged posts of a store; stopped and started again, it goes on. Nothing is learnt from these tags.
+
+    [dim]hashloom bulk tagged.journal --store my-store --floor 0.6 --dry-run --budget 50[/dim]
+
+    [dim]hashloom bulk tagged.journal --store my-store --floor 0.6[/dim]
+
+    [dim]hashloom bulk tagged.journal --store my-store --undo[/dim]
+    """
+    if undo and not journal.is_file():
+        raise FileNotFoundError(f"{journal}: there is no such journal; name the one that the run wrote")
+    check_place(journal)
+    with store_at(store, folder) as held:
+        from hashloom.serve.bulk import Bulk, Wanted
+        from hashloom.serve.bulk import undo as undone
+
+        if undo:
+            done = undone(held, journal)
+            tell(f"{journal}: {done.tagged:,} posts as before; {done.gone:,} changed or deleted since, and left alone")
+            return
+        from hashloom.serve.engine import Engine
+
+        with Engine(held, model=model) as engine, progress.stage("tagging"):
+            must_answer(engine, {"--model": model})
+            work = Bulk(engine, Wanted(community, k, floor))
+            if dry_run:
+                _show(work, budget)
+                return
+            done = work.run(journal, posts=budget, seconds=None if minutes is None else minutes * 60)
+    tell(f"{journal}: {done.tagged:,} posts tagged; {done.without:,} without a sure tag; {done.failed:,} unanswered; "
+         f"{done.gone:,} changed or deleted meanwhile")  # fmt: skip
+    if done.left:
+        tell("the budget is spent; the same command goes on")
+
+
+def _show(work: Any, budget: int | None) -> None:
+    changed = same = 0
+    for line in work.plan(budget):
+        changed, same = changed + (line.after != line.before), same + (line.after == line.before)
+        print(line.diff())
+    tell(f"{changed:,} posts would be tagged, {same:,} not; nothing was changed")
+
+
+# ---------------------------------------------------------------- models, deletions
+
+
+def publish(store: str | None, folder: Path | None, model: Path) -> None:
+    """Publish a model that was trained just now: ``hashloom train --publish``."""
+    from hashloom.serve import upkeep
+
+    with store_at(_named(store), folder, make=True) as held:
+        made = upkeep.publish(held, model)
+    tell(f"{made.name} {made.digest[:12]}: published; services that run take it up once it is checked and warm")
+
+
+def check_publishing(store: str | None, folder: Path | None) -> None:
+    """Refuse before hours of training what could not be published after them."""
+    with store_at(_named(store), folder, make=True) as held:
+        if held.folder is None:
+            _no_folder(held)
+
+
+def _named(store: str | None) -> str:
+    from hashloom.data.read import BadInput
+
+    if not store:
+        raise BadInput("--publish: in which store? Name it with --store STORE, or in HASHLOOM_STORE")
+    return store
+
+
+def retrain(
+    store: Where = "hashloom-store",
+    folder: Folder = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option("--recipe", metavar="RECIPE", help="May be repeated. [default: those in use, else calibrated]"),
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="24h", help="Again and again: 30m, 24h, 7d. Else once.")
+    ] = None,
+    drop: Annotated[
+        float, typer.Option("--drop", min=0, max=1, help="Not published if its NDCG@10 falls by more than this share.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option("--seed", help="For everything that is drawn by chance.")] = 0,
+) -> None:
+    """Train on the store's posts and publish, where posts changed and the result holds; running services take it up.
+
+    [dim]hashloom retrain --store my-store --recipe calibrated[/dim]
+
+    [dim]hashloom retrain --store my-store --every 24h[/dim]
+    """
+    pause = seconds(every) if every else None
+    while True:
+        try:
+            with store_at(store, folder) as held:
+                _round(held, recipe, drop, seed)
+        except (ValueError, OSError, typer.Exit) as error:
+            if pause is None:
+                raise
+            tell(f"hashloom: this round failed: {error}" if str(error) else "hashloom: this round failed")
+        if pause is None:
+            return
+        tell(f"hashloom: the next round begins in {every}")
+        time.sleep(pause)
+
+
+def _round(store: Store, recipes: list[str] | None, drop: float, seed: int) -> None:
+    from hashloom.serve import upkeep
+
+    if store.folder is None:
+        _no_folder(store)
+    for name in recipes or upkeep.recipes_in_use(store) or ["calibrated"]:
+        settings = recipe_of(name)
+        with progress.stage(f"training {name}"):
+            made = upkeep.retrain(store, settings, drop=drop, seed=seed)
+        if made.model is None:
+            tell(f"{made.name}: {name} has learnt from these very posts already; nothing to do")
+            continue
+        told = "" if made.measured is None else f", NDCG@10 {made.measured:.3f} on the latest before it learnt them"
+        tell(f"{made.name} {made.model.digest[:12]}: {name} of {made.posts:,} posts published{told}")
+
+
+def _no_folder(store: Store) -> None:
+    from hashloom.data.read import BadInput
+
+    raise BadInput(f"{store.where}: models need a folder; name one with --folder, or in HASHLOOM_FOLDER")
+
+
+def seconds(text: str) -> float:
+    """A span of time in seconds.
+
+    >>> seconds("90s"), seconds("24h"), seconds("7d")
+    (90.0, 86400.0, 604800.0)
+    """
+    from hashloom.data.read import BadInput
+
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text.strip())
+    if not found or not int(found[1]):
+        raise BadInput(f"--every {text}: wants a number and s, m, h or d, such as 24h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]
+
+
+def forget(
+    store: str, folder: Path | None, authors: list[str], community: str | None, backups: list[Path], *, proof: bool
+) -> None:
+    """Delete authors from a store: ``hashloom forget --store STORE --author NAME --proof``."""
+    from hashloom.data.read import BadInput
+
+    if not authors:
+        raise BadInput("whom to forget? Name the author as the posts do, with --author NAME")
+    for path in backups:
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such backup; check the path")
+    with store_at(store, folder) as held:
+        from hashloom.serve import upkeep
+
+        proofs = [upkeep.forget(held, name, community, backups, tell) for name in authors]
+    for name, said in zip(authors, proofs):
+        where = ", ".join(f"{count:,} {kind}" for kind, count in said["store"]["removed"].items() if count)
+        tell(f"{name}: {where or 'nothing was there'}; {_left(said)}")
+        if proof:
+            print(json.dumps(said, ensure_ascii=False))
+    if not all(said["store_and_published_models_clean"] for said in proofs):
+        raise typer.Exit(1)
+
+
+def _left(proof: dict[str, Any]) -> str:
+    """What of an author is left, and where."""
+    places = [f"{one['name']} {one['digest'][:12]}" for one in proof["models"] if one["left"]]
+    places += [one["file"] for one in proof["backups"] if one["posts"] or one["feedback"]]
+    places += [f"{count} {kind}" for kind, count in proof["store"]["left"].items() if count]
+    return f"left in {', '.join(places)}" if places else "nothing is left where we looked"

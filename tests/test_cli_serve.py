@@ -1,0 +1,428 @@
+"""The verbs around a running service: what they do to a store, what they refuse, and that they end as told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hashloom import cli, keeping
+from hashloom.client import Client, NotAllowed
+from hashloom.store import Store
+from hashloom.types import Post, Posts
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "samples" / "posts.jsonl"
+
+
+def run(*arguments: object) -> int:
+    return cli.run([str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def posts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first posts of the samples, without pictures."""
+    path = tmp_path_factory.mktemp("posts") / "posts.jsonl"
+    rows = [json.loads(line) | {"images": []} for line in SAMPLES.read_text(encoding="utf-8").splitlines()[:250]]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(posts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "linear"
+    assert run("train", "linear", posts, "-o", folder) == 0
+    return folder
+
+
+@pytest.fixture
+def store(posts: Path, tmp_path: Path) -> Path:
+    """A store with the posts."""
+    folder = tmp_path / "store"
+    with Store.open(folder) as made:
+        from hashloom.data.read import read
+
+        made.put_posts(read(posts)[0])
+    return folder
+
+
+@contextmanager
+def served(*arguments: object) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """``hashloom serve`` as a process of its own; gives its address."""
+    code = "from hashloom.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--port", "0", *map(str, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUTF8": "1"})
+    assert process.stderr is not None
+    try:
+        said = ""
+        while "answers at" not in said:
+            said = process.stderr.readline()
+            assert said, f"it ended with {process.wait(20)}"
+        yield re.findall(r"http://\S+", said)[0], process
+    finally:
+        process.kill()
+        process.wait(20)
+        process.stderr.close()
+
+
+# ---------------------------------------------------------------- serve
+
+
+def test_serve_answers_with_a_given_model_and_ends_when_told(store: Path, model: Path) -> None:
+    with served("--store", store, "--model", model) as (address, process):
+        answer = Client(address).suggest("First rye loaf from my starter", community="crumb-club", k=3)
+        assert answer.model == keeping.manifest(model)["digest"]
+        assert len(answer.tags) == 3
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_a_request_under_way_is_answered_before_the_end(store: Path) -> None:
+    with served("--store", store) as (address, process):
+        host, port = address.removeprefix("http://").split(":")
+        body = json.dumps({"text": "rye"}).encode()
+        head = f"POST /v1/suggest HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+        with socket.create_connection((host, int(port)), 20) as line:
+            line.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:4])
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            assert process.poll() is None
+            line.sendall(body[4:])
+            assert line.recv(100).startswith(b"HTTP/1.1 200")
+        assert process.wait(20) == 0
+
+
+def test_beyond_this_machine_keys_are_needed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("serve", "--store", store, "--host", "0.0.0.0", "--port", 0) == 2
+    assert "hashloom keys new" in capsys.readouterr().err
+    assert run("keys", "new", "--store", store, "--role", "reader", "--community", "crumb-club") == 0
+    secret = capsys.readouterr().out.strip()
+    with served("--store", store, "--host", "0.0.0.0") as (address, _):
+        near = address.replace("0.0.0.0", "127.0.0.1")
+        assert Client(near, secret).suggest("rye").way == "favourites"
+        with pytest.raises(NotAllowed):
+            Client(near, secret).suggest("rye", community="spoke-and-rain")
+        with pytest.raises(NotAllowed):
+            Client(near).suggest("rye")
+
+
+def test_serve_refuses_what_cannot_be_and_says_the_remedy(
+    store: Path, posts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run("serve", "--store", store, "--port", taken.getsockname()[1]) == 2
+    assert "--port 0" in capsys.readouterr().err
+    assert run("serve", "--store", store, "--port", 0, "--model", tmp_path / "none") == 2
+    assert "--model" in capsys.readouterr().err
+    assert run("serve", "--store", posts, "--port", 0) == 1
+    assert "a store is a folder" in capsys.readouterr().err
+    assert run("serve", "--store", "mysql://x", "--port", 0) == 2
+    assert "postgresql+psycopg://" in capsys.readouterr().err
+
+
+def test_check_asks_and_leaves(store: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("serve", "--store", store, "--model", model, "--port", 0, "--check") == 0
+    said = capsys.readouterr().err
+    assert "checked: ready; the page at /" in said
+    assert "by the way 'model'" in said
+    assert not [t for t in threading.enumerate() if t.name.startswith("hashloom")]
+
+
+def test_check_ends_with_one_where_the_model_fails(
+    store: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hashloom.serve import answering
+
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(answering, "suggest", broken)
+    assert run("serve", "--store", store, "--model", model, "--port", 0, "--check") == 1
+    assert "the check failed: the model did not answer" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- keys, posts
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = tmp_path / "store"
+    assert run("keys", "new", "--store", store, "--role", "writer", "--rate", 5, "--note", "a\tforum\nserver") == 0
+    told = capsys.readouterr()
+    secret = told.out.strip()
+    with Store.open(store) as held:
+        key = held.find_key(secret)
+    assert key is not None
+    assert (key.role, key.community, key.rate) == ("writer", None, 5)
+    assert secret not in told.err
+    assert run("keys", "list", "--store", store) == 0
+    (row,) = capsys.readouterr().out.splitlines()
+    assert row.split("\t")[:4] == [key.id, "writer", "all", "5/s"]
+    assert row.endswith("in use\ta forum server")
+    assert run("keys", "revoke", key.id, "--store", store) == 0
+    with Store.open(store) as held:
+        assert held.find_key(secret) is None
+    assert run("keys", "revoke", "none", "--store", store) == 2
+    assert "there is no key 'none'" in capsys.readouterr().err
+    assert run("keys", "new", "--store", store, "--role", "king") == 2
+    assert run("keys", "list", "--store", tmp_path / "nowhere") == 2
+    assert "hashloom posts put" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_posts_are_put_once_with_their_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / "grey.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    rows = [{"id": str(i), "text": "x", "images": [str(tmp_path / name)]}
+            for i, name in enumerate(["grey.png", "broken.png", "missing.png"])]  # fmt: skip
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    store = tmp_path / "store"
+    assert run("posts", "put", tmp_path / "posts.jsonl", "--store", store) == 0
+    said = capsys.readouterr().err
+    assert "3 posts new" in said
+    assert "left out: 2" in said
+    assert run("posts", "put", tmp_path / "posts.jsonl", "--store", store) == 0
+    assert "0 posts new, 0 changed, 3 as they were" in capsys.readouterr().err
+    with Store.open(store) as held:
+        (name,) = held.get_posts("", ["0"])[0].images
+        assert held.get_picture(name) == (tmp_path / "grey.png").read_bytes()
+        held.delete_posts("", ["0"])
+    assert run("posts", "put", tmp_path / "posts.jsonl", "--store", store) == 0
+    assert "refused: 0: deleted" in capsys.readouterr().err
+
+
+def test_a_password_in_an_address_is_not_shown(capsys: pytest.CaptureFixture[str], posts: Path) -> None:
+    address = "postgresql+psycopg://me:s3cret@127.0.0.1:9/none"
+    for verb in (["posts", "put", posts], ["keys", "list"], ["backup", "b.zip"], ["serve", "--port", 0]):
+        assert run(*verb, "--store", address) == 1
+        told = capsys.readouterr()
+        assert "cannot be opened" in told.err
+        assert "s3cret" not in told.err + told.out
+
+
+# ---------------------------------------------------------------- models
+
+
+def test_train_publishes_in_a_store(
+    store: Path, posts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "popular", posts, "-o", tmp_path / "model", "--publish"]
+    assert run(*arguments) == 2
+    assert "--store" in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+    assert run(*arguments, "--store", store) == 0
+    with Store.open(store) as held:
+        assert held.published("recommender").digest == keeping.manifest(tmp_path / "model")["digest"]
+    assert run("train", "author-mean", posts, "-o", tmp_path / "views", "--publish", "--store", store) == 0
+    with Store.open(store) as held:
+        assert held.published("forecaster").digest == keeping.manifest(tmp_path / "views")["digest"]
+
+
+def test_retrain_publishes_once_per_change(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("retrain", "--store", store, "--recipe", "popular") == 0
+    assert "popular of 250 posts published, NDCG@10 " in capsys.readouterr().err
+    assert run("retrain", "--store", store) == 0
+    assert "nothing to do" in capsys.readouterr().err
+    with Store.open(store) as held:
+        first = held.published("recommender").digest
+        held.put_posts(Posts.of([Post("new", "rye", "crumb-club", "me", tags=("Sourdough",))]))
+    assert run("retrain", "--store", store) == 0
+    with Store.open(store) as held:
+        assert held.published("recommender").digest != first
+        assert held.roll_back("recommender") == first
+
+
+def test_retrain_leaves_unreviewed_and_deleted_posts_out(store: Path) -> None:
+    with Store.open(store) as held:
+        held.put_posts(Posts.of([Post("bot", "rye", "crumb-club", "me", tags=("FromTheBot",))]), source="unreviewed")
+        held.delete_author("fixie_fred")
+    assert run("retrain", "--store", store, "--recipe", "linear") == 0
+    with Store.open(store) as held:
+        published = keeping.load(held.published("recommender").folder)
+    assert "fromthebot" not in published.spaces_["crumb-club"].tags
+    assert "fixie_fred" not in published.memory_.users
+
+
+def test_a_worse_model_is_not_published(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hashloom.serve import upkeep
+
+    assert run("retrain", "--store", store, "--recipe", "popular") == 0
+    with Store.open(store) as held:
+        first = held.published("recommender").digest
+        held.put_posts(Posts.of([Post("new", "rye", "crumb-club", "me", tags=("Sourdough",))]))
+    monkeypatch.setattr(upkeep, "_measured", lambda *_: 0.01)
+    assert run("retrain", "--store", store, "--recipe", "popular") == 2
+    assert "--drop 1" in capsys.readouterr().err
+    with Store.open(store) as held:
+        assert held.published("recommender").digest == first
+    assert run("retrain", "--store", store, "--recipe", "popular", "--drop", 1) == 0
+
+
+def test_two_trainings_of_a_store_do_not_meet(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from hashloom.serve import upkeep
+
+    with Store.open(store) as held, upkeep._alone(held, "recommender"):
+        assert run("retrain", "--store", store, "--recipe", "popular") == 2
+        assert "another training" in capsys.readouterr().err
+    assert run("retrain", "--store", store, "--recipe", "popular") == 0
+
+
+def test_a_schedule_goes_on_after_a_round_that_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        rounds.append(seconds)
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with Store.open(tmp_path / "store"):
+        pass
+    assert run("retrain", "--store", tmp_path / "store", "--recipe", "popular", "--every", "2h") == 130
+    assert rounds == [7200, 7200]
+    assert capsys.readouterr().err.count("this round failed: ") == 2
+    assert run("retrain", "--store", tmp_path / "store", "--every", "soon") == 2
+
+
+# ---------------------------------------------------------------- backup, restore, forget, bulk
+
+
+def test_backup_and_restore(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "b.zip"
+    assert run("retrain", "--store", store, "--recipe", "popular") == 0
+    assert run("backup", file, "--store", store) == 0
+    assert "250 posts" in capsys.readouterr().err
+    assert run("restore", file, "--store", store) == 2
+    assert "--yes" in capsys.readouterr().err
+    with Store.open(store) as held:
+        held.delete_author("fixie_fred")
+        left = held.count()
+    assert run("restore", file, "--store", store, "--yes") == 0
+    assert "kept out, as deleted since: " in capsys.readouterr().err
+    assert run("restore", file, "--store", tmp_path / "new") == 0
+    with Store.open(store) as held, Store.open(tmp_path / "new") as new:
+        assert (held.count(), new.count()) == (left, 250)
+        assert new.published("recommender") is not None
+    file.write_bytes(file.read_bytes()[:1000])
+    assert run("restore", file, "--store", tmp_path / "third") == 2
+    assert "damaged" in capsys.readouterr().err
+    assert run("restore", tmp_path / "none.zip", "--store", store) == 2
+    assert run("backup", tmp_path / "none" / "b.zip", "--store", store) == 2
+
+
+def test_forget_proves_where_it_looked(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("retrain", "--store", store, "--recipe", "linear") == 0
+    assert run("backup", tmp_path / "b.zip", "--store", store) == 0
+    capsys.readouterr()
+    file = ["--backup", tmp_path / "b.zip"]
+    assert run("forget", "--store", store, "--author", "fixie_fred", "--proof", *file) == 0
+    proof = json.loads(capsys.readouterr().out)
+    assert "fixie_fred" not in json.dumps(proof)
+    assert proof["store"]["removed"]["posts"] == proof["backups"][0]["posts"] > 0
+    assert proof["store"]["left"] == {"posts": 0, "feedback": 0}
+    assert [one["left"] for one in proof["models"] if one["published"]] == [0]
+    assert proof["kept_out_from_now_on"]
+    # The backup and the replaced model, which is kept for rolling back, still hold the posts, and the proof says so.
+    assert proof["complete"] is False
+    assert proof["store_and_published_models_clean"] is True
+    with Store.open(store) as held:
+        published = keeping.load(held.published("recommender").folder)
+        assert "fixie_fred" not in published.memory_.users
+        assert len(held.put_posts(Posts.of([Post("again", "x", "c", "fixie_fred")])).refused) == 1
+
+
+def test_forget_within_one_community_leaves_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Store.open(tmp_path / "store") as held:
+        held.put_posts(Posts.of([Post(c, "x", c, "mo", tags=("Rye",)) for c in ("bakers", "sailors")]))
+    arguments = ["--store", tmp_path / "store", "--author", "mo", "--community", "bakers", "--proof"]
+    assert run("forget", *arguments) == 0
+    assert json.loads(capsys.readouterr().out)["complete"] is True
+    with Store.open(tmp_path / "store") as held:
+        assert held.communities() == {"sailors": 1}
+
+
+def test_forget_refuses_half_a_request(store: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in (
+        (["--store", store], "--author"), ([], "MODEL folder"), ([model, "--author", "x"], "--user"),
+        (["--store", store, "--author", "x", "--backup", "none.zip"], "none.zip"),
+        (["--store", store, "--author", " "], "empty"),
+    ):  # fmt: skip
+        assert run("forget", *arguments) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_bulk_shows_tags_goes_on_and_undoes(
+    store: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Store.open(store) as held:
+        held.put_posts(Posts.of([Post(f"old{i}", "rye starter loaf", "crumb-club") for i in range(5)]))
+        untagged = sum(not p.tags for some in held.posts() for p in some)
+    command = ["bulk", tmp_path / "journal", "--store", store, "--model", model, "-k", 2]
+    assert run(*command, "--dry-run") == 0
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == untagged
+    assert "nothing was changed" in told.err
+    assert not (tmp_path / "journal").exists()
+    assert run(*command, "--budget", 2) == 0
+    assert "the same command goes on" in capsys.readouterr().err
+    assert run(*command) == 0
+    with Store.open(store) as held:
+        assert len(held.get_posts("crumb-club", ["old0"])[0].tags) == 2
+    assert run("bulk", tmp_path / "journal", "--store", store, "--undo") == 0
+    with Store.open(store) as held:
+        assert sum(not p.tags for some in held.posts() for p in some) == untagged
+    assert run("bulk", tmp_path / "none", "--store", store, "--undo") == 2
+    assert run(*command, "--floor", 0.5) == 2
+    assert "calibrated" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- what is deployed
+
+
+def test_deployed_files_call_verbs_and_options_that_there_are() -> None:
+    import typer
+
+    group = typer.main.get_command(cli.app)
+    texts = [path.read_text("utf-8") for path in sorted((ROOT / "deploy").iterdir())]
+    texts.append((ROOT / "docs" / "operating.md").read_text("utf-8"))
+    calls = [
+        line for text in texts for line in re.findall(r"(?:/bin/|^|\s|`)hashloom ((?:[a-z]+ )?[^`\n&|]*)", text, re.M)
+    ]
+    checked = 0
+    for call in calls:
+        words = call.split()
+        command = group.commands.get(words[0]) if words else None  # type: ignore[attr-defined]
+        if command is None:
+            continue
+        inner = getattr(command, "commands", {}).get(words[1]) if len(words) > 1 else None
+        known = {name for option in (inner or command).params for name in (*option.opts, *option.secondary_opts)}
+        for option in re.findall(r"(?<!\S)--[a-z-]+", call):
+            assert option in known, f"{call}: {option}"
+            checked += 1
+    assert checked > 20
+
+
+def test_compose_is_yaml_with_a_password_that_must_be_given() -> None:
+    import yaml
+
+    said = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text("utf-8"))
+    assert set(said["services"]) == {"hashloom", "retrain", "db"}
+    assert said["services"]["hashloom"]["ports"] == ["127.0.0.1:8000:8000"]
+    assert "HASHLOOM_DB_PASSWORD:?" in said["services"]["db"]["environment"]["POSTGRES_PASSWORD"]
