@@ -67,6 +67,8 @@ class Recommender(ABC):
     """Whether earlier posts are needed when asked; then the training posts are kept with the model."""
     seeded: ClassVar[bool] = False
     """Whether chance decides so much (a network's start) that comparisons train it once per seed."""
+    says_chances: ClassVar[bool] = False
+    """Whether scores are the chances that tags are true; the report then shows whether they hold."""
 
     spaces_: TagSpaces
     memory_: Posts

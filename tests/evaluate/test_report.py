@@ -290,3 +290,31 @@ def test_a_single_post_shows_no_interval_and_no_nan():
     html = report(Findings(results(test), Experiment("x", test, test, resamples=20)))
     assert "nan" not in html.lower().replace("finan", "")
     assert "no clear difference" in html
+
+
+def test_methods_that_say_chances_are_held_to_them():
+    test = world()
+    half = Rankings.of(test.ids, [[(tags[0], 0.5), ("never", 0.5)] for tags in test.tags])
+    vain = Rankings.of(test.ids, [[("never", 0.9)] for _ in test.tags])
+    told = [Result("half", {}, half, chances=True), Result("vain", {}, vain, chances=True), *results(test)]
+    page = report(Findings(told, Experiment("chances", world(200, seed=5), test, resamples=50)))
+    block = page.split('id="chances"')[1].split("</section>")[0]
+    Page(page)
+    rows = {row.split("</span></th>")[0].split(">")[-1]: row for row in block.split("<tr")[2:]}
+    assert {name: re.findall(r"<td>([^<]*)</td>", row)[:5] for name, row in rows.items()} == {
+        "half": ["0.000", "0.500", "0.250", "0.500", "50\u202f%"],
+        "vain": ["0.900", "0.900", "0.810", "0.900", "0\u202f%"],
+    }
+    assert block.count("<svg") == 2
+
+
+def test_a_report_without_chances_has_no_section_on_them():
+    assert 'id="chances"' not in report(found())
+
+
+def test_the_calibrated_recipe_says_chances_in_comparisons():
+    from hashloom import catalogue
+    from hashloom.evaluate.rows import Job
+
+    assert Job(catalogue.recipe("calibrated"), 0).empty().chances
+    assert not Job(catalogue.recipe("loom"), 0).empty().chances

@@ -41,7 +41,8 @@ class Result:
     """One method's answers to the test posts, in their order, and what they cost.
 
     ``rankings`` should hold 15 suggestions per post for the curves against K; fewer where a method has no more to
-    say. ``scores`` where measured already; what they lack is measured here. ``floor`` marks counting baselines.
+    say. ``scores`` where measured already; what they lack is measured here. ``floor`` marks counting baselines,
+    ``chances`` methods whose scores are the chances that tags are true.
     ``makers``: a two-stage method's candidates by maker, for the examples. ``published``: figures by metric id, with
     their ``source``. Times in seconds, for all posts together.
 
@@ -57,6 +58,7 @@ class Result:
     recommend_seconds: float = float("nan")
     notes: str = ""
     floor: bool = False
+    chances: bool = False
     makers: Mapping[str, Rankings] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     source: str = ""

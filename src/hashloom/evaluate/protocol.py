@@ -175,7 +175,7 @@ def _answer(name: str, model: Recommender, asked: Posts, history: Posts | None) 
     start = time.perf_counter()
     rankings = model.recommend(asked, DEPTH, history=history)
     seconds = time.perf_counter() - start
-    return Result(name, model.settings(), rankings, recommend_seconds=seconds)
+    return Result(name, model.settings(), rankings, recommend_seconds=seconds, chances=model.says_chances)
 
 
 def _known(metrics: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 
-from hashloom.evaluate import panels, svg
+from hashloom.evaluate import panels, panels_chances, svg
 from hashloom.evaluate.compare import Difference, Interval
 from hashloom.evaluate.findings import FEWEST_USERS, Experiment, Findings, Result
 from hashloom.evaluate.metrics import parse
@@ -44,6 +44,7 @@ def report(found: Findings) -> str:
         "Pairs": pairs(found),
         "Published": published(found),
         "Against K": panels.curves(found),
+        "Chances": panels_chances.chances(found),
         "Communities": panels.communities(found),
         "Slices": panels.sliced(found),
         "Beyond accuracy": panels.beyond(found),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
+from hashloom import catalogue
 from hashloom.types import Rankings
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Job:
             self.recipe["model"],
             Rankings.of([], []),
             floor=str(self.recipe["model"].get("model")) in FLOORS,
+            chances=catalogue.build(self.recipe["model"]).says_chances,
             published={k: v for k, v in published.items() if isinstance(v, int | float)},
             source=str(published.get("source", "")),
             notes=str(self.recipe.get("notes", "")),

@@ -56,6 +56,7 @@ class Calibrated(Recommender):
     """
 
     reads_history: ClassVar[bool] = True
+    says_chances: ClassVar[bool] = True
 
     held: Recommender = field(default_factory=Linear)
     """The recommender whose tags and order are kept."""
