@@ -1,6 +1,6 @@
 """Makes docs/results/calibration.md: whether chances hold, how long lists should be, and what floors and dials cost.
 
-    python tools/calibration.py                        # both sets; writes the page and its picture
+    python tools/calibration.py                        # all sets; writes the page and its picture
     python tools/calibration.py lobsters               # this one alone, then the page of all that are measured
     python tools/calibration.py --recipe calibrated --set held.rounds=200
 
@@ -53,6 +53,7 @@ KEPT = ROOT / ".cache" / "calibration"
 SETS = {
     "stackexchange": ("stackexchange", "Stack Exchange: four communities, by order of posting"),
     "lobsters": ("lobsters-personal", "Lobsters: the latest 20,000 posts, by time"),
+    "lobsters-all": ("lobsters", "Lobsters: all posts, by time"),
 }
 """A set's name, the table of result_tables.py that has its posts, and its heading."""
 FLOORS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
