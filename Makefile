@@ -126,6 +126,7 @@ bench: $(VENV)/.installed-dev
 	python benchmarks/new_words.py
 	python benchmarks/forecasting.py
 	python benchmarks/explaining.py samples/posts.jsonl
+	python benchmarks/serve.py --model demo/model samples/posts.jsonl
 
 results: $(VENV)/.installed-dev
 	python tools/results.py run

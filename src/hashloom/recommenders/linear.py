@@ -174,16 +174,19 @@ class Linear(Recommender):
             if learnt is None:
                 continue
             rows = [i for i, name in enumerate(posts.communities) if name == community]
-            x = self._matrix((self._features(posts.texts[i]) for i in rows), learnt, self._indices[community])
-            margins = np.asarray((x @ learnt["weights"]).todense())
-            for j, i in enumerate(rows):
-                if x.indptr[j + 1] - x.indptr[j] == 1:
+            for i in rows:
+                seen = self._features(posts.texts[i])
+                at, values = self._row(seen, learnt, self._indices[community])
+                if len(at) == 1:
                     continue  # no known feature: nothing to say
-                top = best(margins[j], np.arange(margins.shape[1]), k)
-                scores = 1 / (1 + np.exp(-2 * margins[j, top].astype(np.float64)))
+                # Row by row: to multiply sparse matrices costs more than the few rows of one post's features.
+                margins = learnt["weights"][at].T @ values
+                top = best(margins, np.arange(len(margins)), k)
+                scores = 1 / (1 + np.exp(-2 * margins[top].astype(np.float64)))
                 lists[i] = [(learnt["tags"][t], s) for t, s in zip(top.tolist(), scores.tolist())]
                 if explain:
-                    why[i] = self._reasons(posts.texts[i], x[j], community, top)
+                    x = self._matrix([seen], learnt, self._indices[community])
+                    why[i] = self._reasons(posts.texts[i], x, community, top)
         return Rankings.of(posts.ids, lists, why if explain else None)
 
     def _reasons(self, text: str, x: csr_matrix, community: str, top: NDArray[Any]) -> list[tuple[Reason, ...]]:

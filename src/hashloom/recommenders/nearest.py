@@ -19,6 +19,7 @@ from hashloom.encoders._vectors import unit
 from hashloom.encoders.floret import Floret
 from hashloom.encoders.tokens import Tokens
 from hashloom.recommender import Gone, Recommender, hashed
+from hashloom.recommenders import _sifting
 from hashloom.recommenders._bm25 import Bm25
 from hashloom.types import Count, Encoder, ImageEncoder, Positive, Posts, Rankings, Reason, Share
 
@@ -124,6 +125,7 @@ class Nearest(Recommender):
         group["late"].append(self._vectors(posts))
         if len(group["late"]) > LATE:
             group["vectors"], group["late"] = np.concatenate([group["vectors"], *group["late"]]), []
+            self._sieves.pop(name, None)
 
     def _forget(self, gone: Gone) -> None:
         self.__dict__.pop("_read", None)
@@ -149,6 +151,7 @@ class Nearest(Recommender):
             self._index(name).remove(np.flatnonzero(~stay))
         else:
             group["vectors"], group["late"] = np.concatenate([group["vectors"], *group["late"]])[stay], []
+            self._sieves.pop(name, None)  # it holds the vectors of posts that go
         for column in ("ids", "tags"):
             group[column] = [value for value, keep in zip(group[column], stay) if keep]
         self.__dict__.pop("_places", None)
@@ -215,7 +218,7 @@ class Nearest(Recommender):
                 continue
             for at in range(0, len(rows), 128):
                 some = rows[at : at + 128]
-                scores = self._similar(posts[np.array(some)], name)
+                scores = self._similar(posts if len(some) == len(posts) else posts[np.array(some)], name)
                 for i, row in zip(some, scores):
                     found[i] = self._nearest(row, name, posts.ids[i])
         return found
@@ -226,7 +229,23 @@ class Nearest(Recommender):
         if self.by == "bm25":
             return self._index(name).scores(self._counts(posts))
         asked = self._vectors(posts)
-        return np.concatenate([asked @ some.T for some in (group["vectors"], *group["late"])], axis=1)
+        if len(asked) == 1 and len(group["vectors"]) >= _sifting.LEAST:
+            # One more than is heard, since the asked post itself may be among them.
+            found = [self._sieve(name).scores(asked[0], self.neighbours + 1)[None]]
+        else:
+            found = [asked @ group["vectors"].T]
+        return np.concatenate([*found, *(asked @ some.T for some in group["late"])], axis=1)
+
+    def _sieve(self, name: str) -> _sifting.Sieve:
+        """The sieve of a group's vectors; made anew where they are others than it was made of."""
+        held, vectors = self._sieves.get(name), self.groups_[name]["vectors"]
+        if held is None or held.vectors is not vectors:
+            held = self._sieves[name] = _sifting.Sieve(vectors)
+        return held
+
+    @cached_property
+    def _sieves(self) -> dict[str, _sifting.Sieve]:
+        return {}
 
     def _nearest(self, scores: Floats, name: str, asked: str) -> list[_Found]:
         itself = self._places[name].get(asked)
@@ -256,6 +275,9 @@ class Nearest(Recommender):
         past = history.posts
         for i, rows in enumerate(history.before(posts, last=self.last)):
             earlier = [row for row in rows.tolist() if past.tags[row] and past.ids[row] != posts.ids[i]]
+            if not earlier:
+                found.append([])
+                continue
             scores = self._likeness(posts[i : i + 1], past, earlier)
             order = [j for j in np.lexsort((-np.arange(len(scores)), -scores)).tolist() if scores[j] > 0]
             order = order[: self.neighbours]

@@ -81,12 +81,14 @@ class Popular(Recommender):
     def _rank(self, posts: Posts, k: int, history: History, explain: bool) -> Rankings:
         made = {community: self._row(community, k) for community in dict.fromkeys(posts.communities)}
         lists = [made[community] for community in posts.communities]
+        if not explain:
+            return Rankings.of(posts.ids, lists)
         source: Source = "community" if self.half_life_days is None else "trend"
         why = [
             [(Reason(source, community, self.counts_[self._place(community)][tag]),) for tag, _ in row]
             for community, row in zip(posts.communities, lists)
         ]
-        return Rankings.of(posts.ids, lists, why if explain else None)
+        return Rankings.of(posts.ids, lists, why)
 
     def _place(self, community: str) -> str:
         return community if self.scope == "community" else ""
