@@ -192,7 +192,7 @@ def page() -> None:
     walks = ["prequential-lobsters", "prequential-stackexchange"]
     names = [
         name
-        for name in [*TABLES, "new-community", *walks, *FORECASTS, "faithfulness", "calibration"]
+        for name in [*TABLES, "new-community", *walks, *FORECASTS, "faithfulness", "calibration", "feedback"]
         if (OUT / f"{name}.md").is_file()
     ]
     parts = [(OUT / f"{n}.md").read_text(encoding="utf-8").replace(f"]({n}-", f"](results/{n}-") for n in names]
