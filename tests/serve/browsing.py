@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -47,15 +48,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store
             held = store.add_model(name, model.fit(scoped).save(home / name))  # type: ignore[attr-defined]
             store.publish(name, held.digest)
         with Engine(store, settings=ServeSettings(budget=20.0, sync_seconds=0.1)) as running:
-            yield from _served(running, store)
+            for address in serving(running):
+                yield address, store
 
 
-def _served(engine: Engine, store: Store) -> Iterator[tuple[str, Store]]:
+def serving(engine: Engine, settings: ServeSettings | None = None) -> Iterator[str]:
+    """The address of a service over an engine, as long as one asks no more of this."""
     import uvicorn
 
     from hashloom.serve.api import make_app
 
-    server = uvicorn.Server(uvicorn.Config(make_app(engine, store), host="127.0.0.1", port=0, log_level="warning"))
+    app = make_app(engine, engine.store, settings)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     for _ in range(300):
@@ -63,7 +67,7 @@ def _served(engine: Engine, store: Store) -> Iterator[tuple[str, Store]]:
             break
         time.sleep(0.05)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/", store
+    yield f"http://127.0.0.1:{port}/"
     server.should_exit = True
     thread.join(20)
 
@@ -80,25 +84,26 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def opened(browser: Any, place: tuple[str, Store]) -> Iterator[Any]:
-    """Opens a page of the service; complaints and requests elsewhere are kept in ``page.said``."""
-    contexts = []
+    """Opens a page of the service; complaints are kept in ``page.said``. Asking any other place fails the test."""
+    contexts, elsewhere = [], []
 
     def open_page(path: str = "", scheme: str = "light", width: int = 1200, **more: Any) -> Any:
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, **more)
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         made = context.new_page()
         made.said = []
         made.on("console", lambda m: made.said.append(m.text) if m.type in ("error", "warning") else None)
         made.on("pageerror", lambda error: made.said.append(f"error {error}"))
         own = (place[0], f"blob:{place[0]}", "data:")
-        made.on("request", lambda one: None if one.url.startswith(own) else made.said.append(one.url))
+        context.on("request", lambda one: None if one.url.startswith(own) else elsewhere.append(one.url))
         made.goto(place[0] + path)
         return made
 
     yield open_page
     for context in contexts:
         context.close()
+    assert elsewhere == []
 
 
 def composed(made: Any, text: str = BREAD, community: str = "crumb-club") -> Any:
@@ -119,3 +124,12 @@ def tags(made: Any, place: str = "suggestions") -> list[str]:
 
 def events(store: Store, community: str = "crumb-club") -> list[tuple[str, str]]:
     return [(one.tag, one.event) for one in store.feedback(community)]
+
+
+def followed(made: Any, address: str, community: str) -> None:
+    """Wait until the service has taken in a community's new posts."""
+    for _ in range(300):
+        if made.request.get(f"{address}v1/autocomplete/{quote(community)}").json()["tags"]:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the posts of {community} did not reach the service")

@@ -27,7 +27,7 @@ export const same = tag => tag.normalize("NFKC").toLowerCase().normalize("NFKC")
 
 // ---- languages
 
-const kept = {
+export const kept = {
   get(name) { try { return localStorage.getItem(`hashloom ${name}`); } catch { return null; } },
   set(name, value) { try { localStorage.setItem(`hashloom ${name}`, value); } catch { /* this tab only */ } },
 };
@@ -119,7 +119,7 @@ export async function ask(method, path, { body, form, signal } = {}) {
   throw new Failed(answer.status, detail, Number(answer.headers.get("Retry-After")) || 0);
 }
 
-export const placed = community => encodeURIComponent(community || "~");
+export const placed = community => encodeURIComponent(/^[~.]*$/.test(community || "") ? `~${community || ""}` : community);
 
 /** A form for the key, shown where the service wants one; `again` starts the page anew. */
 export function keyForm(again) {

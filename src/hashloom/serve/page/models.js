@@ -30,17 +30,30 @@ function facts(found) {
   return el("table", {}, el("tbody", {}, Object.entries(found).map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, told(value))))));
 }
 
+/** What is known of a model in a few words: its recipe, what it learnt from, what it was measured at. */
+function report(found) {
+  const measured = { ...found.metrics, ...found.retrained }, said = [];
+  if (found.recipe) said.push(String(found.recipe));
+  if (found.learnt_from?.posts) said.push(say("learnt from", { n: number(found.learnt_from.posts) }));
+  for (const [name, value] of Object.entries(measured)) if (typeof value === "number") said.push(`${name.toUpperCase()} ${number(value, 4)}`);
+  return said;
+}
+
 function table(desk, held, act) {
-  const names = [...new Set(held.models.map(one => one.name))];
-  const head = el("thead", {}, el("tr", {}, ["digest", "added", "state", "facts", "actions"].map(name => el("th", { scope: "col" }, say(name)))));
+  const names = [...new Set(held.models.map(one => one.name))].sort((a, b) => (b === "recommender") - (a === "recommender"));
+  const head = el("thead", {}, el("tr", {}, ["digest", "added", "state", "report", "actions"].map(name => el("th", { scope: "col" }, say(name)))));
   return el("div", {}, names.map(name => {
     const rows = held.models.filter(one => one.name === name);
     const back = el("button", { type: "button", class: "small", on: { click: async () => { if (await desk.sure(say("sure roll back", { name }))) act(name, "rollback"); } } }, say("roll back", { name }));
     const title = el("div", { class: "row" }, el("h3", { id: `models-${name}` }, name), back);
-    return el("div", {}, title, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": `models-${name}` },
-      el("table", { "aria-labelledby": `models-${name}` }, head.cloneNode(true), el("tbody", {}, rows.map(one => row(desk, one, act, name === "recommender"))))));
+    return el("div", { class: "block" }, title, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": `models-${name}` },
+      el("table", { "aria-labelledby": `models-${name}` }, head.cloneNode(true), el("tbody", {}, rows.map(one => row(desk, one, act, name === "recommender"))))),
+      ...rows.filter(one => Object.keys(one.facts).length).map(noted));
   }));
 }
+
+const noted = one => el("details", {}, el("summary", {}, say("all facts", { digest: brief(one.digest) })),
+  el("pre", { tabindex: 0, role: "region", "aria-label": say("all facts", { digest: brief(one.digest) }) }, JSON.stringify(one.facts, null, 2)));
 
 function row(desk, one, act, canShadow) {
   const digest = brief(one.digest), button = (name, label, work) => el("button", { type: "button", class: "small", "aria-label": label, on: { click: work } }, say(name));
@@ -49,8 +62,9 @@ function row(desk, one, act, canShadow) {
   if (!one.published) acts.push(button("publish", say("publish it", { digest }), publish));
   if (one.shadow) acts.push(button("shadow off", say("shadow off"), () => act(one.name, "shadow", { digest: null })));
   else if (!one.published && canShadow) acts.push(button("compare", say("shadow on", { digest }), () => act(one.name, "shadow", { digest: one.digest })));
+  const drop = async () => { if (await desk.sure(say("sure drop", { name: one.name, digest }))) act(one.name, "drop", { digest: one.digest }); };
+  if (!one.published && !one.previous && !one.shadow) acts.push(button("drop", say("drop it", { digest }), drop));
   const states = [one.published && el("span", { class: "badge" }, say("published")), one.shadow && el("span", { class: "badge other" }, say("shadow"))];
-  const about = Object.keys(one.facts).length ? el("details", {}, el("summary", {}, say("facts")), facts(one.facts)) : "–";
   return el("tr", {}, el("th", { scope: "row" }, el("code", { title: one.digest }, digest)), el("td", {}, moment(one.added_at)),
-    el("td", {}, states.filter(Boolean)), el("td", {}, about), el("td", { class: "act" }, acts));
+    el("td", {}, states.filter(Boolean)), el("td", {}, report(one.facts).join(" · ") || "–"), el("td", { class: "act" }, acts));
 }

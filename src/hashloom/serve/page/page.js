@@ -4,15 +4,23 @@ import {
   say, tagName, unique,
 } from "./common.js";
 import { copied, line } from "./copying.js";
+import { Dials } from "./dials.js";
+import { Feedback } from "./feedback.js";
+import { authors, forgetAll, keepAuthor, keepDraft, keptDraft } from "./keeping.js";
 import { Pictures } from "./pictures.js";
 import { around, forecast, told, whyPanel } from "./reasons.js";
 
 const state = {
   draft: `draft-${unique()}`, chosen: [], refused: [], answer: null, foretold: null, open: null, me: null, platforms: [],
-  told: new Set(), queue: [], limits: {}, composing: false,
+  composing: false, before: null, wanted: "",
 };
 const waiting = {};
 const pictures = new Pictures(() => changed(150));
+const dials = new Dials(() => changed(150));
+const feedback = new Feedback(
+  () => ({ community: $("community").value, post_id: state.draft, ...($("author").value.trim() ? { user: $("author").value.trim() } : {}) }),
+  (error, again) => (again ? failed(error, () => { changed(0); again(); }) : notice("offline", error.message, "bad")),
+);
 
 // ---- the draft
 
@@ -27,19 +35,21 @@ const isEmpty = () => !$("text").value.trim() && !pictures.all.length;
 
 function draft(more = {}) {
   const made = { text: $("text").value, community: $("community").value, post_id: state.draft, chosen: everyTag().slice(0, 100),
-    unwanted: state.refused.slice(-100), ...more };
+    unwanted: state.refused.slice(-100), ...dials.values(), ...more };
   if ($("author").value.trim()) made.user = $("author").value.trim();
   if ($("platform").value) made.platform = $("platform").value;
   return made;
 }
 
 function send(path, made, signal) {
+  if (path === "forecast") for (const name of ["popularity", "diversity", "novelty", "adaptive"]) delete made[name];
   return pictures.all.length ? ask("POST", `${path}/pictures`, { form: pictures.form(made), signal }) : ask("POST", path, { body: made, signal });
 }
 
 /** Ask anew in a moment; what was asked before and is not answered yet is given up. */
 function changed(wait = pictures.all.length ? 500 : 220) {
   counted();
+  keepDraft({ text: $("text").value, author: $("author").value, platform: state.wanted, id: state.draft, chosen: state.chosen, refused: state.refused });
   clearTimeout(waiting.suggest);
   clearTimeout(waiting.forecast);
   if (state.composing) return;
@@ -112,7 +122,7 @@ function reached() {
   clearTimeout(waiting.retry);
   waiting.times = 0;
   notice("offline", "");
-  if (state.queue.length) tell();
+  feedback.send();
 }
 
 // ---- what is shown
@@ -122,7 +132,6 @@ function show() {
   const held = list.contains(document.activeElement) ? document.activeElement.closest("li")?.dataset.tag : null;
   const at = held === null ? -1 : [...list.children].findIndex(one => one.dataset.tag === held);
   list.replaceChildren(...rows.map(chip));
-  $("keys-help").hidden = !rows.length;
   move.first();
   if (held !== null && rows.length) move.focus(Math.max(0, rows.findIndex(one => one.tag === held) < 0 ? at : rows.findIndex(one => one.tag === held)));
   else if (held !== null) $("text").focus();
@@ -138,7 +147,7 @@ function show() {
 }
 
 function chip(one) {
-  const sure = one.probability === null ? "" : percent(one.probability);
+  const sure = one.probability === null ? "" : one.probability < 0.01 ? `<${percent(0.01)}` : percent(one.probability);
   const label = [say("take it", { tag: one.tag }), sure && say("sure", { p: sure })].filter(Boolean).join(", ");
   const take = el("button", { type: "button", class: "take", tabindex: -1, "aria-label": label, on: { click: () => accept(one) } },
     el("span", { class: "plus" }, "+"), el("span", { class: "tag" }, tagName(one.tag)), el("span", { class: "sure" }, sure));
@@ -211,7 +220,7 @@ function showForecast() {
 // ---- taking and refusing
 
 function accept(one) {
-  event_("accepted", one.tag, one);
+  feedback.say("accepted", one.tag, state.answer, one);
   state.chosen.push(one.tag);
   state.refused = state.refused.filter(tag => same(tag) !== same(one.tag));
   dropped(one);
@@ -219,7 +228,7 @@ function accept(one) {
 }
 
 function refuse(one) {
-  event_("rejected", one.tag, one);
+  feedback.say("rejected", one.tag, state.answer, one);
   state.refused.push(one.tag);
   dropped(one);
   announce(say("heard refused", { tag: one.tag }));
@@ -239,7 +248,7 @@ function dropped(one) {
 
 function away(tag) {
   const at = state.chosen.indexOf(tag);
-  event_("rejected", tag);
+  feedback.say("rejected", tag, state.answer);
   state.chosen = state.chosen.filter(other => other !== tag);
   state.refused.push(tag);
   showChosen();
@@ -253,8 +262,8 @@ function allow(tag) {
   state.refused = state.refused.filter(other => other !== tag);
   // The refusal is taken back: from now on this draft has a name under which nothing else was refused.
   state.draft = `draft-${unique()}`;
-  state.told.clear();
-  for (const other of state.refused) event_("rejected", other);
+  feedback.told.clear();
+  for (const other of state.refused) feedback.say("rejected", other, state.answer);
   showRefused();
   changed(60);
   $("text").focus();
@@ -265,44 +274,10 @@ function byHand(tag) {
   if (!clean || state.chosen.some(other => same(other) === same(clean))) return;
   state.chosen.push(clean);
   state.refused = state.refused.filter(other => same(other) !== same(clean));
-  event_("typed", clean);
+  feedback.say("typed", clean, state.answer);
   showChosen();
   announce(say("heard taken", { tag: clean, count: $("counter").textContent }));
   changed(60);
-}
-
-/** Feedback on a tag; with it goes, once, what was shown when it was given. */
-function event_(kind, tag, one) {
-  if (state.me?.role === "reader") return;
-  const common = { community: $("community").value, post_id: state.draft };
-  if ($("author").value.trim()) common.user = $("author").value.trim();
-  const about = (row, rank) => ({ ...common, tag: row.tag, rank, score: row.score, ...(state.answer.model ? { model: state.answer.model } : {}) });
-  (state.answer?.suggestions ?? []).forEach((row, rank) => {
-    if (state.told.has(same(row.tag))) return;
-    state.told.add(same(row.tag));
-    state.queue.push({ ...about(row, rank), event: "shown", token: unique() });
-  });
-  const known = one ? about(one, state.answer.suggestions.indexOf(one)) : { ...common, tag };
-  state.queue.push({ ...known, event: kind, token: unique() });
-  tell();
-}
-
-/** Send what waits; an event sent twice counts once, so that a lost answer does no harm. */
-async function tell() {
-  if (waiting.telling) return;
-  waiting.telling = true;
-  try {
-    while (state.queue.length) {
-      const events = state.queue.slice(0, 500);
-      await ask("POST", "feedback", { body: { events } });
-      state.queue.splice(0, events.length);
-    }
-  } catch (error) {
-    if (error.status >= 400 && error.status < 429) { state.queue.length = 0; notice("offline", error.message, "bad"); }
-    else failed(error, () => { changed(0); tell(); });
-  } finally {
-    waiting.telling = false;
-  }
 }
 
 // ---- reasons
@@ -343,11 +318,17 @@ const chosenMove = roving($("chosen"), "button");
 
 function listen() {
   const text = $("text");
-  text.addEventListener("compositionstart", () => { state.composing = true; });
+  text.addEventListener("compositionstart", () => { state.composing = true; changed(); });
   text.addEventListener("compositionend", () => { state.composing = false; changed(); });
-  text.addEventListener("input", () => changed());
+  text.addEventListener("input", () => { state.before = null; anew(); changed(); });
+  text.addEventListener("keydown", event => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+    event.preventDefault();
+    move.focus(0);
+  });
   for (const name of ["author", "community", "platform"]) $(name).addEventListener("change", () => {
-    if (name === "community") { state.draft = `draft-${unique()}`; state.refused = []; state.told.clear(); }
+    if (name === "community") { state.draft = `draft-${unique()}`; state.refused = []; feedback.told.clear(); }
+    if (name === "platform") state.wanted = $("platform").value;
     showPlatform();
     remembered();
     changed(0);
@@ -363,6 +344,10 @@ function listen() {
   $("copy-tags").addEventListener("click", () => copied($("copy-tags"), "copy tags", tagLine(everyTag())));
   $("copy").addEventListener("click", () => copied($("copy"), "copy", [text.value.trim(), tagLine(state.chosen)].filter(Boolean).join("\n\n")));
   $("why").addEventListener("keydown", event => { if (event.key === "Escape") closeWhy(true); });
+  $("anew").addEventListener("click", startAnew);
+  $("forget").addEventListener("click", () => { forgetAll(); $("authors").replaceChildren(); announce(say("forgotten")); });
+  $("typed").addEventListener("keydown", event => { if (event.key === "Escape") text.focus(); });
+  $("chosen").addEventListener("keydown", event => { if (event.key === "Escape") text.focus(); });
   addEventListener("online", () => changed(0));
   addEventListener("offline", () => notice("offline", say("offline"), "bad"));
 }
@@ -380,16 +365,45 @@ async function complete() {
   }
 }
 
-/** Authors that were named in this page are offered again; nobody else's names are. */
+/** Authors that were named in this browser are offered again; nobody else's names are. */
 function remembered() {
-  const name = $("author").value.trim();
-  if (name && ![...$("authors").children].some(one => one.value === name)) $("authors").append(el("option", { value: name }));
+  if ($("author").value.trim()) keepAuthor($("author").value.trim());
+  $("authors").replaceChildren(...authors().map(name => el("option", { value: name })));
+}
+
+/** An empty draft; the one before it comes back with the same button, until something is written. */
+function startAnew() {
+  const now = { text: $("text").value, id: state.draft, chosen: state.chosen, refused: state.refused, pictures: pictures.all };
+  put(state.before ?? { text: "", id: `draft-${unique()}`, chosen: [], refused: [], pictures: [] });
+  state.before = state.before ? null : now;
+  announce(say(state.before ? "heard anew" : "heard back"));
+  anew();
+  changed(0);
+  $("text").focus();
+}
+
+function put(kept) {
+  $("text").value = kept.text;
+  Object.assign(state, { draft: kept.id, chosen: kept.chosen, refused: kept.refused });
+  feedback.told.clear();
+  if (kept.pictures) pictures.all = kept.pictures;
+  pictures.show();
+  closeWhy();
+  showChosen();
+  showRefused();
+}
+
+function anew() {
+  $("anew").textContent = say(state.before ? "bring back" : "anew");
+  $("anew").disabled = !state.before && isEmpty() && !state.chosen.length;
 }
 
 function again() {
   $("platform").options[0].textContent = say("any platform");
   for (const part of [showPlatform, showChosen, show, showForecast]) part();
   pictures.show();
+  dials.draw();
+  anew();
   if (state.open) explain(state.open, false);
 }
 
@@ -397,14 +411,17 @@ async function begin() {
   try {
     state.me = await ask("GET", "me");
     $("door").hidden = true;
+    feedback.silent = state.me.role === "reader";
     const [{ platforms }] = await Promise.all([ask("GET", "platforms"), communities($("community"))]);
     state.platforms = platforms;
     $("platform").replaceChildren(el("option", { value: "" }, say("any platform")), ...platforms.map(one => el("option", { value: one.name }, one.name)));
+    if (platforms.some(one => one.name === state.wanted)) $("platform").value = state.wanted;
     Object.assign(pictures, { most: state.me.limits.max_pictures, largest: state.me.limits.max_picture });
     $("text").maxLength = state.me.limits.max_text;
     reached();
     notice("offline", state.me.role === "reader" ? say("no feedback") : "");
     showPlatform();
+    showChosen();
     changed(0);
   } catch (error) {
     failed(error, begin);
@@ -412,8 +429,19 @@ async function begin() {
 }
 
 $("platform").append(el("option", { value: "" }));
+/** What this tab had before a reload. */
+function comeBack() {
+  const kept = keptDraft();
+  if (!kept?.id) return;
+  state.wanted = kept.platform ?? "";
+  $("author").value = kept.author ?? "";
+  put({ text: String(kept.text ?? ""), id: kept.id, chosen: kept.chosen ?? [], refused: kept.refused ?? [] });
+}
+
 languages(again);
 keyForm(begin);
 listen();
+remembered();
+comeBack();
 again();
 begin();

@@ -13,12 +13,14 @@ const list = reasons => {
 /** The reasons of one suggestion; `picture` is the first picture's address, `text` as it was sent. */
 export function told(one, text, picture) {
   const parts = [], similar = one.reasons.filter(reason => EARLIER.includes(reason.source));
-  const others = one.reasons.filter(reason => !EARLIER.includes(reason.source));
+  const inner = one.reasons.filter(reason => reason.source === "model");
+  const others = one.reasons.filter(reason => !EARLIER.includes(reason.source) && reason.source !== "model");
   if (list(others)) parts.push(el("h4", {}, say("reasons")), list(others));
   const words = one.marks?.words?.length ? spans(one.marks.words, text) : fromReasons(one.reasons, text);
   if (words.length) parts.push(el("h4", {}, say("marked words")), ...marked(words, text, one.marks?.kind === "attention"));
   if (one.marks?.regions?.length && picture) parts.push(el("h4", {}, say("heat map")), map(one.marks, picture));
   if (list(similar)) parts.push(el("h4", {}, say("similar posts")), list(similar));
+  if (list(inner)) parts.push(el("details", { class: "fold", open: !parts.length }, el("summary", {}, say("inner reasons")), list(inner)));
   return parts.length ? parts : [el("p", {}, say("no reasons"))];
 }
 
@@ -100,12 +102,14 @@ function map(marks, picture) {
   const said = where ? say("map says", { places: where }) : say("map even");
   const canvas = el("canvas", { role: "img", "aria-label": said });
   const image = new Image();
-  image.onload = () => draw(canvas, image, regions, signed);
+  const box = marks.box ?? [0, 0, 1, 1], isPart = box.some((edge, at) => Math.abs(edge - (at > 1)) > 0.01);
+  image.onload = () => draw(canvas, image, regions, signed, box);
   image.src = picture;
-  return el("figure", { class: "map" }, canvas, el("figcaption", {}, `${said} ${say(signed ? "map signed" : "map attention")}`));
+  return el("figure", { class: "map" }, canvas, el("figcaption", {}, `${said} ${say(signed ? "map signed" : "map attention")}${isPart ? ` ${say("map part")}` : ""}`));
 }
 
-function draw(canvas, image, regions, signed) {
+/** The map covers what the model sees: `box` in shares of the sides; the rest of the picture keeps its own colours. */
+function draw(canvas, image, regions, signed, [left, top, right, bottom]) {
   const part = Math.min(1, 448 / Math.max(image.naturalWidth, image.naturalHeight)), to = scaled(regions, signed);
   canvas.width = Math.max(1, Math.round(image.naturalWidth * part));
   canvas.height = Math.max(1, Math.round(image.naturalHeight * part));
@@ -117,7 +121,12 @@ function draw(canvas, image, regions, signed) {
   pen.drawImage(image, 0, 0, canvas.width, canvas.height);
   pen.globalAlpha = 0.5;
   pen.imageSmoothingEnabled = true;
-  pen.drawImage(cells, 0, 0, canvas.width, canvas.height);
+  const [x, y, wide, high] = [left * canvas.width, top * canvas.height, (right - left) * canvas.width, (bottom - top) * canvas.height];
+  pen.drawImage(cells, x, y, wide, high);
+  pen.globalAlpha = 1;
+  pen.setLineDash([4, 3]);
+  pen.strokeStyle = "#fff";
+  if (wide < canvas.width - 1 || high < canvas.height - 1) pen.strokeRect(x + 0.5, y + 0.5, wide - 1, high - 1);
 }
 
 // ---- the forecast

@@ -1,5 +1,5 @@
 // A community's tag space: listed tags, aliases, merging, what looks alike, denied tags, and who changed what.
-import { el, moment, number, notice, same, say, tagName } from "./common.js";
+import { el, moment, notice, number, percent, same, say, tagName } from "./common.js";
 import { around } from "./reasons.js";
 
 const STEP = 100;
@@ -14,7 +14,10 @@ export async function space(desk) {
   const merge = (tags, into) => desk.change(() => desk.ask("POST", desk.at("spaces", "/merge"), { body: { tags, into, ...desk.why() } }));
   return [
     listed(desk, held, patch),
-    el("div", { class: "columns" }, denied(desk, held, patch), aliases(held, patch), duplicates(held, alike.pairs, merge), merging(merge), changes(log.changes)),
+    el("div", { class: "columns" },
+      el("div", {}, denied(desk, held, patch), aliases(held, patch), merging(merge)),
+      el("div", {}, duplicates(held, alike.pairs, merge), await meant(desk, merge))),
+    changes(log.changes),
   ];
 }
 
@@ -119,10 +122,38 @@ function duplicates(held, pairs, merge) {
   const keep = (kept, gone) => el("button", { type: "button", class: "small", "aria-label": say("keep over", { tag: kept, other: gone }), on: { click: () => merge([gone], kept) } }, ...around("keep it", kept));
   const rows = pairs.slice(0, STEP).map(pair => {
     const [a, b] = pair.map(key => shown(held, key));
-    return el("li", { class: "row" }, el("span", {}, tagName(a), " · ", tagName(b)), el("span", {}, keep(a, b), " ", keep(b, a)));
+    return el("li", {}, el("span", { class: "below" }, tagName(a), " · ", tagName(b)), el("span", { class: "acts" }, keep(a, b), keep(b, a)));
   });
   return el("section", { "aria-labelledby": "alike-head" }, el("h2", { id: "alike-head" }, say("duplicates")),
     rows.length ? el("ul", { class: "plain" }, rows) : el("p", { class: "fine" }, say("no duplicates")));
+}
+
+// ---- what may mean the same: looked for when asked, and again after each decision
+
+const looked = new Set();
+
+async function meant(desk, merge) {
+  const place = el("div"), head = el("h2", { id: "meant-head", tabindex: -1 }, say("meant"));
+  const look = async () => {
+    looked.add(desk.community());
+    place.replaceChildren(el("p", { class: "fine" }, say("loading")));
+    try {
+      const { pairs, looked_at: n } = await desk.ask("GET", desk.at("spaces", "/alike"));
+      place.replaceChildren(...(pairs.length ? [el("p", { class: "fine" }, say("meant from", { n: number(n) })), el("ul", { class: "plain" }, pairs.map(one => pair(one, merge)))] : [el("p", { class: "fine" }, say("no meant", { n: number(n) }))]));
+    } catch (error) {
+      place.replaceChildren(el("p", { class: "notice bad" }, error.message), button("try again", look));
+    }
+  };
+  if (looked.has(desk.community())) await look();
+  else place.append(button("meant look", async () => { head.focus(); await look(); }, { id: "look" }));
+  return el("section", { "aria-labelledby": "meant-head" }, head, el("p", { class: "fine" }, say("meant help")), place);
+}
+
+function pair(one, merge) {
+  const [a, b] = one.tags;
+  const keep = (kept, gone) => el("button", { type: "button", class: "small", "aria-label": say("keep over", { tag: kept, other: gone }), on: { click: () => merge([gone], kept) } }, ...around("keep it", kept));
+  const said = { p: percent(one.likeness), a: number(one.posts[0]), b: number(one.posts[1]), n: number(one.together) };
+  return el("li", {}, tagName(a), " · ", tagName(b), el("span", { class: "fine below" }, say("alike as", said)), el("span", { class: "acts" }, keep(a, b), keep(b, a)));
 }
 
 function merging(merge) {
@@ -130,8 +161,30 @@ function merging(merge) {
     form(() => merge(separated(value("merge-from")), value("merge-into")), field("merge-from", "merge from", { required: true, maxlength: 2000 }), field("merge-into", "into", { required: true }), button("merge")));
 }
 
+const FIELDS = { tags: "tags", closed: "state", aliases: "aliases", denied: "denied", describe: "description" };
+const FEW = 20;
+
+/** What a change did to one field: what came with +, what went with −, and what became what. */
+function told(name, what) {
+  const parts = Array.isArray(what) ? lists(what) : Object.entries(what).map(([key, [before, now]]) => step(name, key, before, now));
+  const rest = parts.length > FEW ? ` … (${number(parts.length)})` : "";
+  return `${FIELDS[name] ? say(FIELDS[name]) : name}: ${parts.slice(0, FEW).join(", ")}${rest}`;
+}
+
+function lists([before, now]) {
+  if (!Array.isArray(now)) return [`${said(before)} → ${said(now)}`];
+  return [...now.filter(one => !before.includes(one)).map(one => `+${one}`), ...before.filter(one => !now.includes(one)).map(one => `−${one}`)];
+}
+
+const said = value => (value === true ? say("is closed") : value === false ? say("is open") : String(value));
+
+function step(name, key, before, now) {
+  if (name === "tags") return now === null ? `−${before}` : before === null ? `+${now}` : `${before} → ${now}`;
+  return now === null ? `−${key}` : `${key} → ${now}`;
+}
+
 function changes(log) {
-  const rows = [...log].reverse().slice(0, 50).map(one => el("li", {}, el("time", { datetime: one.at }, moment(one.at)), ` · ${say("by", { who: one.by })}`, one.why ? ` · ${one.why}` : "", el("br"), el("code", {}, JSON.stringify(one.changed).slice(0, 300))));
+  const rows = [...log].reverse().slice(0, 50).map(one => el("li", {}, el("time", { datetime: one.at }, moment(one.at)), ` · ${say("by", { who: one.by })}`, one.why ? ` · ${one.why}` : "", el("ul", { class: "plain fine" }, Object.entries(one.changed).map(([name, what]) => el("li", { dir: "auto" }, told(name, what))))));
   return el("section", { "aria-labelledby": "log-head" }, el("h2", { id: "log-head" }, say("log")),
     rows.length ? el("ol", { class: "plain", reversed: true }, rows) : el("p", { class: "fine" }, say("no log")));
 }

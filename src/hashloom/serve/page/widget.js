@@ -3,8 +3,10 @@
 //   <script src="https://tags.example/widget.js" data-community="bakers" defer></script>
 //
 // Of the script:      data-address    where the service is (left out: where the script came from)
-//                     data-key        a key with the role reader or writer; every visitor can read it, so leave it out
-//                                     where the page's own server hands requests on and adds the key
+//                     data-key        a key with the role reader (what visitors take and refuse is not learnt) or writer
+//                                     (learnt; but whoever reads the key may also put, change and delete posts of that
+//                                     community); every visitor can read it, so leave it out where the page's own server
+//                                     hands requests on and adds the key
 //                     data-community, data-user, data-platform, data-k, data-language
 //                     data-selector   which fields (left out: textarea)
 // Of a textarea:      data-hashloom="off" leaves it alone; data-hashloom-community, -user, -platform, -post-id
@@ -59,9 +61,12 @@
     if (set.key) headers.Authorization = `Bearer ${set.key}`;
     const answer = await fetch(`${address}v1/${path}`, { method: "POST", headers, body: JSON.stringify(body), signal, credentials: "same-origin" });
     const said = await answer.json();
-    if (!answer.ok) throw new Error(said.detail || answer.statusText);
+    if (!answer.ok) throw Object.assign(new Error(said.detail || answer.statusText), { status: answer.status });
     return said;
   }
+
+  /** Whether the key was told that it may send no feedback. */
+  let mute = false;
 
   class Field {
     constructor(area) {
@@ -79,6 +84,7 @@
       root.append(this.list, this.lost, this.aloud);
       area.after(this.host);
       area.addEventListener("input", event => { if (!event.isComposing) this.later(); });
+      area.addEventListener("compositionstart", () => clearTimeout(this.timer));
       area.addEventListener("compositionend", () => this.later());
       this.list.addEventListener("keydown", event => this.key(event));
       if (area.value.trim()) this.later();
@@ -177,15 +183,19 @@
       clearTimeout(this.hearing);
     }
 
-    /** Feedback, and once what was shown; a key that may not send any changes nothing for the writer. */
+    /** Feedback, and once what was shown; a key that may not send any changes nothing for the writer, and sends no more. */
     tell(kind, one) {
+      if (mute) return;
       const event = (row, rank, name) => ({ ...this.about(), token: token(), post_id: this.id, tag: row.tag, event: name, rank, score: row.score, ...(this.answer.model ? { model: this.answer.model } : {}) });
       const rows = this.answer.suggestions, events = [];
       rows.forEach((row, rank) => {
         if (!this.told.has(same(row.tag))) events.push(event(row, rank, "shown"));
         this.told.add(same(row.tag));
       });
-      ask("feedback", { events: [...events, event(one, rows.indexOf(one), kind)] }).catch(error => console.debug("Hashloom:", error.message));
+      ask("feedback", { events: [...events, event(one, rows.indexOf(one), kind)] }).catch(error => {
+        if (error.status === 403) mute = true;
+        console.debug("Hashloom:", error.message);
+      });
     }
   }
 
