@@ -25,7 +25,7 @@ POSTS, _ = checkerboard()
 @pytest.fixture
 def filled(store: Store, tmp_path: Path) -> Store:
     """A store with something of everything in it."""
-    picture = store.put_picture(b"loaf", "image/png")
+    picture = store.put_picture(b"loaf", "image/png", "c")
     store.put_posts(POSTS)
     store.put_posts(
         Posts.of([Post("p", "\ufffd\u2028𝕏", "c", "mo", images=(picture,), tags=("Ä",)), Post("q", "x", "c")])
@@ -64,7 +64,8 @@ def test_a_round_trip_into_either_database(
     other = elsewhere(kind)
     assert other.restore(tmp_path / "copy.zip").rows == counts
     assert content(other) == content(filled)
-    assert other.get_picture(json.loads(json.dumps(content(other)["authors"]["pictures"]))[0]["sha256"]) == b"loaf"
+    (shown,) = json.loads(json.dumps(content(other)["authors"]["pictures"]))
+    assert other.get_picture(shown["sha256"], "c") == b"loaf"
     assert other.put_posts(Posts.of([Post("gone", "x", "c")])).refused
     assert other.put_posts(POSTS).same == len(POSTS)
     assert other.put_feedback([Feedback("t0", "c", "p", "Rye", "rejected")]).repeated == 1
@@ -87,6 +88,22 @@ def test_what_was_deleted_after_the_backup_does_not_come_back(filled: Store, tmp
     assert [post.id for post in left if post.community == "c"] == ["q"]
     assert list(filled.feedback()) == []
     assert len(filled.put_posts(POSTS).refused) == sum(user in ("u0", "u1") for user in POSTS.users)
+
+
+def test_keys_revoked_after_the_backup_stay_revoked(store: Store, tmp_path: Path) -> None:
+    kept, lost = store.new_key("reader", note="kept"), store.new_key("writer", note="lost")
+    store.backup(tmp_path / "copy.zip")
+    late = store.new_key("admin", note="made and revoked since")
+    fresh = store.new_key("admin", note="made since")
+    for id in (lost[0], late[0]):
+        assert store.revoke(id)
+    ended = {key.id: key for key in store.keys() if key.revoked_at}  # noqa: SIM118
+    store.restore(tmp_path / "copy.zip")
+    found = {key.id: key for key in store.keys()}  # noqa: SIM118
+    assert set(found) == {kept[0], lost[0], late[0]}
+    assert {id: found[id] for id in ended} == ended
+    assert store.find_key(kept[1]).note == "kept"
+    assert [store.find_key(secret) for _, secret in (lost, late, fresh)] == [None, None, None]
 
 
 def test_services_are_told_to_read_anew_and_numbers_go_on(filled: Store, tmp_path: Path) -> None:
@@ -148,6 +165,10 @@ WRONG: dict[str, tuple[type[Exception], Callable[[str, bytes], bytes | None]]] =
     "a list": (DamagedStore, lambda n, s: b"[]" if n == "manifest.json" else s),
     "a newer schema": (NewerStore, altered(schema="9999")),
     "a newer format": (NewerStore, altered(format=2)),
+    "no tables named": (
+        DamagedStore,
+        lambda n, s: s.replace(b'"tables"', b'"stools"') if n == "manifest.json" else s,
+    ),
     "an unknown table": (NewerStore, altered(tables=["posts", "sqlite_master"])),
 }
 

@@ -112,17 +112,18 @@ def test_what_a_reader_holds_is_not_said_to_be_erased(tmp_path: Path) -> None:
 
 
 def test_pictures_are_kept_once_by_their_content(store: Store) -> None:
-    name = store.put_picture(b"\0\xffpicture", "image/png")
-    assert name == store.put_picture(b"\0\xffpicture", "image/png") == hashlib.sha256(b"\0\xffpicture").hexdigest()
-    assert store.get_picture(name) == b"\0\xffpicture"
-    assert store.get_picture("0" * 64) is store.get_picture("\0") is None
+    name = store.put_picture(b"\0\xffpicture", "image/png", "c")
+    by_hand = hashlib.sha256(b"c\0\0\xffpicture").hexdigest()
+    assert name == store.put_picture(b"\0\xffpicture", "image/png", "c") == by_hand
+    assert store.get_picture(name, "c") == b"\0\xffpicture"
+    assert store.get_picture("0" * 64, "c") is store.get_picture("\0", "c") is None
     for wrong in (b"", b"x" * (32 * 2**20 + 1)):
         with pytest.raises(StoreError, match="bytes"):
-            store.put_picture(wrong, "image/png")
+            store.put_picture(wrong, "image/png", "c")
 
 
 def test_pictures_go_with_the_last_post_that_shows_them(store: Store) -> None:
-    one, two, three = (store.put_picture(bytes([i]), "image/png") for i in range(3))
+    one, two, three = (store.put_picture(bytes([i]), "image/png", "bakers") for i in range(3))
     put(
         store,
         posted("1", images=(one, two, "loaf.png")),
@@ -130,23 +131,23 @@ def test_pictures_go_with_the_last_post_that_shows_them(store: Store) -> None:
         posted("3", images=(three,)),
     )
     put(store, posted("3"))  # edited: it shows none any more
-    assert store.get_picture(three) is None
+    assert store.get_picture(three, "bakers") is None
     assert store.delete_author("mo").where["pictures"] == 1
-    assert (store.get_picture(one), store.get_picture(two)) == (None, b"\1")
+    assert (store.get_picture(one, "bakers"), store.get_picture(two, "bakers")) == (None, b"\1")
     store.delete_posts("bakers", ["2"])
-    assert store.get_picture(two) is None
+    assert store.get_picture(two, "bakers") is None
 
 
 def test_pictures_of_drafts_are_dropped_when_they_are_old(store: Store) -> None:
-    draft, shown = store.put_picture(b"draft", "image/png"), store.put_picture(b"shown", "image/png")
+    draft, shown = (store.put_picture(content, "image/png", "bakers") for content in (b"draft", b"shown"))
     put(store, posted("1", images=(shown,)))
     assert store.drop_orphans() == 0
     assert store.drop_orphans(older_than=timedelta(0)) == 1
-    assert (store.get_picture(draft), store.get_picture(shown)) == (None, b"shown")
+    assert (store.get_picture(draft, "bakers"), store.get_picture(shown, "bakers")) == (None, b"shown")
 
 
 def test_everything_held_of_an_author_is_exported(store: Store) -> None:
-    picture = store.put_picture(b"loaf", "image/png")
+    picture = store.put_picture(b"loaf", "image/png", "bakers")
     put(store, posted("1", images=(picture,)), posted("2", community="sailors"), posted("3", "flo"))
     store.put_feedback([Feedback("t", "bakers", "9", "Rye", "rejected", "mo", at=START)])
     held = json.loads(json.dumps(store.export_author("mo")))

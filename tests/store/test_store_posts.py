@@ -235,3 +235,9 @@ def test_a_failure_undoes_all_of_a_write(store: Store, monkeypatch: pytest.Monke
             put(store, Post("p2", "oat", "bakers"))
     assert store.count() == 1
     assert put(store, Post("p2", "oat", "bakers")) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("others", [[], [Post("p2", "y", "c", created_at=datetime(2025, 1, 1, tzinfo=UTC))]])
+def test_a_time_without_a_zone_is_no_moment(others: list[Post]) -> None:
+    with pytest.raises(ValueError, match=r"`created_at` of post 'p1' has no time zone; say one"):
+        Posts.of([*others, Post("p1", "x", "c", created_at=datetime(2025, 1, 1))])

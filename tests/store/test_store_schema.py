@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from hashloom.store import DamagedStore, NewerStore, Store, StoreError, UnreachableStore, engine, tables
+from hashloom.store import DamagedStore, NewerStore, Store, StoreError, UnreachableStore, opening, tables
 from hashloom.types import UNDATED, Post, Posts
 
 Where = tuple[str, Path]
@@ -28,15 +28,15 @@ OLD = {
 def bare(where: Where) -> sa.Engine:
     """The database without a store's schema."""
     if "://" in where[0]:
-        return engine.postgresql_engine(sa.make_url(where[0]), 10)
+        return opening.postgresql_engine(sa.make_url(where[0]), 10)
     where[1].mkdir(exist_ok=True)
-    return engine.sqlite_engine(where[1] / engine.FILE, 10)
+    return opening.sqlite_engine(where[1] / opening.FILE, 10)
 
 
 def version_1(where: Where) -> None:
     database = bare(where)
     with database.execution_options(writes=True).begin() as connection:
-        engine.upgrade(connection, to="0001")
+        opening.upgrade(connection, to="0001")
         connection.execute(sa.insert(tables.posts), OLD)
     database.dispose()
 
@@ -52,14 +52,14 @@ def tables_of(where: Where) -> set[str]:
 def test_migrations_make_what_the_tables_say(store: Store) -> None:
     with store._engine.connect() as connection:
         context = MigrationContext.configure(
-            connection, opts={"version_table": engine.VERSIONS, "compare_type": True, "compare_server_default": True}
+            connection, opts={"version_table": opening.VERSIONS, "compare_type": True, "compare_server_default": True}
         )
         assert compare_metadata(context, tables.METADATA) == []
-        assert engine.version(connection) == engine.HEAD
+        assert opening.version(connection) == opening.HEAD
 
 
 def test_head_is_the_last_migration() -> None:
-    assert ScriptDirectory(engine.MIGRATIONS).get_current_head() == engine.HEAD
+    assert ScriptDirectory(opening.MIGRATIONS).get_current_head() == opening.HEAD
 
 
 def test_an_empty_store_is_made_only_where_that_is_allowed(opened: Callable[..., Store]) -> None:
@@ -100,11 +100,11 @@ def test_a_migration_that_fails_leaves_the_version_before(
 def test_a_newer_store_is_refused_and_left_alone(opened: Callable[..., Store]) -> None:
     store = opened()
     with store._writing() as to:
-        to.exec_driver_sql(f"UPDATE {engine.VERSIONS} SET version_num = '9999'")
+        to.exec_driver_sql(f"UPDATE {opening.VERSIONS} SET version_num = '9999'")
     with pytest.raises(NewerStore, match=r"schema is 9999.*use a Hashloom as new"):
         opened()
     with store._reading() as at:
-        assert engine.version(at) == "9999"
+        assert opening.version(at) == "9999"
 
 
 def test_many_open_an_empty_store_at_once(opened: Callable[..., Store]) -> None:
@@ -144,7 +144,7 @@ def test_other_kinds_of_stores_are_refused(url: str, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     if "://" not in url:
         Store.open(url).close()
-        assert (tmp_path / url / engine.FILE).is_file()  # a folder may be called so
+        assert (tmp_path / url / opening.FILE).is_file()  # a folder may be called so
         return
     with pytest.raises(StoreError, match="no kind of store") as caught:
         Store.open(url)
@@ -177,10 +177,10 @@ def test_another_folder_for_models_beside_a_store_in_a_folder_is_refused(tmp_pat
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
 def test_a_foreign_or_damaged_file_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / engine.FILE).write_bytes(content)
+    (tmp_path / opening.FILE).write_bytes(content)
     with pytest.raises(DamagedStore, match="restore a backup"):
         Store.open(tmp_path)
-    assert (tmp_path / engine.FILE).read_bytes() == content
+    assert (tmp_path / opening.FILE).read_bytes() == content
 
 
 def test_damage_inside_is_said_and_what_is_read_is_never_made_up(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_damage_inside_is_said_and_what_is_read_is_never_made_up(tmp_path: Path)
         store.put_posts(Posts.of(rows))
         store.erase()
         store.check()
-    path = tmp_path / engine.FILE
+    path = tmp_path / opening.FILE
     whole = path.read_bytes()
     said = 0
     for start in range(4096, len(whole), 5 * 4096):
@@ -215,4 +215,4 @@ def test_commits_reach_the_disk_and_rows_keep_their_links(tmp_path: Path) -> Non
     with Store.open(tmp_path) as store, store._reading() as at:
         said = {n: at.exec_driver_sql(f"PRAGMA {n}").scalar() for n in ("journal_mode", "synchronous", "foreign_keys")}
         assert said == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-    assert sqlite3.connect(tmp_path / engine.FILE).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert sqlite3.connect(tmp_path / opening.FILE).execute("PRAGMA integrity_check").fetchone() == ("ok",)

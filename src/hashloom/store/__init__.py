@@ -5,10 +5,12 @@ from __future__ import annotations
 from hashloom.store.errors import BusyStore as BusyStore
 from hashloom.store.errors import DamagedStore as DamagedStore
 from hashloom.store.errors import FullStore as FullStore
+from hashloom.store.errors import InUse as InUse
 from hashloom.store.errors import NewerStore as NewerStore
 from hashloom.store.errors import NotThere as NotThere
 from hashloom.store.errors import ReadOnlyStore as ReadOnlyStore
 from hashloom.store.errors import StoreError as StoreError
+from hashloom.store.errors import TrimmedChanges as TrimmedChanges
 from hashloom.store.errors import UnreachableStore as UnreachableStore
 from hashloom.store.store import Store as Store
 from hashloom.store.things import Change as Change

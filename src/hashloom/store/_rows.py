@@ -22,10 +22,11 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 _LONGEST = {"id": MAX_ID, "community": MAX_ID, "user": MAX_ID, "language": MAX_ID, "text": MAX_TEXT}
 
 
-def as_rows(posts: Posts, source: str, refused: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    """One row per post; those that break a limit go to ``refused`` as (id, reason)."""
+def as_rows(posts: Posts, sources: Sequence[str], refused: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """One row per post with its source; those that break a limit go to ``refused`` as (id, reason)."""
     rows, at = [], now()
-    for given, moment in zip(posts.frame.select(POST_FIELDS).iter_rows(named=True), posts.times.tolist()):
+    given_rows = posts.frame.select(POST_FIELDS).iter_rows(named=True)
+    for given, moment, source in zip(given_rows, posts.times.tolist(), sources, strict=True):
         try:
             row = _row({**given, "created_at": moment})
         except ValueError as error:

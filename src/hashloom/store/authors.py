@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import base64
+import logging
+import sqlite3
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from hashloom.data.rows import clean
 from hashloom.store._base import Base, found, portions
-from hashloom.store._rows import as_posts, marks, plain
+from hashloom.store._rows import as_posts, marks, pictures_of, plain
 from hashloom.store.feedback import as_feedback, plain_feedback
-from hashloom.store.pictures import drop_unshown
-from hashloom.store.tables import changes, digest, feedback, pictures, post_pictures, posts, tombstones
+from hashloom.store.pictures import drop_unshown, picture_of
+from hashloom.store.tables import changes, digest, feedback, post_pictures, posts, tombstones
 from hashloom.store.things import DeletionReport, moment_of, now
-from hashloom.types import POST_FIELDS
+from hashloom.types import POST_FIELDS, Posts
+
+LOG = logging.getLogger(__name__)
 
 
 class Deletions(Base):
@@ -33,6 +38,7 @@ class Deletions(Base):
                 self._bury(to, "post", keys)
                 gone += remove_posts(to, posts.c.key.in_(keys), keys)["posts"]
                 self._log(to, "post_deleted", zip([community] * len(some), some, keys))
+        self.erase()
         return gone
 
     def delete_author(self, user: str, *, community: str | None = None) -> DeletionReport:
@@ -85,25 +91,62 @@ class Deletions(Base):
     def _mark(user: str, community: str | None) -> bytes:
         return digest("author", clean(user)) if community is None else digest("member", clean(community), clean(user))
 
+    def deleted(self, given: Posts) -> list[bool]:
+        """Of each post, whether it, its author or its author in this community was deleted; put, it is refused.
+
+        >>> from hashloom.store import Store
+        >>> from hashloom.types import Post
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, Store.open(folder) as store:
+        ...     _ = store.delete_author("mo")
+        ...     store.deleted(Posts.of([Post("p1", "rye", "bakers", "mo"), Post("p2", "oat", "bakers", "al")]))
+        [True, False]
+        """
+        with self._reading(whole=True) as at:
+            if at.execute(sa.select(tombstones.c.key).limit(1)).one_or_none() is None:
+                return [False] * len(given)
+            names = [_names(*row) for row in zip(given.communities, given.ids, given.users)]
+            asked = set().union(*names)
+            gone = {row.key for row in found(at, sa.select(tombstones.c.key), tombstones.c.key, asked)}
+        return [bool(known & gone) for known in names]
+
+    def last_deletion(self) -> datetime | None:
+        """When something was deleted last; None where nothing ever was."""
+        with self._reading() as at:
+            found_at = at.scalar(sa.select(sa.func.max(tombstones.c.at)))
+        return None if found_at is None else moment_of(found_at)
+
     def erase(self) -> bool:
-        """Overwrite what was deleted in SQLite's journal too; False where a reader held it, or on PostgreSQL."""
+        """Overwrite what was deleted in SQLite's journal too.
+
+        False on PostgreSQL, and where a reader held the journal or the disk refused: what was deleted is gone all the
+        same, and overwritten when this is done again.
+        """
         if not self.is_sqlite:
             return False
         with self._my_turn(), self._reading() as at:
             connection: Any = at.connection.dbapi_connection
-            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # A reader, such as a backup, may hold the journal for minutes: nobody waits for it, least of all writers.
+            connection.execute("PRAGMA busy_timeout=0")
+            try:
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError as error:
+                LOG.warning("%s: what was deleted could not be overwritten (%s)", self.where, error)
+                busy = 1
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={int(self.patience * 1000)}")
             return busy == 0
 
-    def export_author(self, user: str) -> dict[str, Any]:
-        """Everything held about an author, in plain types: posts with their pictures (base64), and feedback."""
+    def export_author(self, user: str, *, community: str | None = None) -> dict[str, Any]:
+        """Everything held about an author, in one community or in all, in plain types: posts with their pictures
+        (base64; ``sha256`` is the name that the posts have), and feedback."""
         columns = [posts.c[name] for name in POST_FIELDS]
         with self._reading(whole=True) as at:
             wanted = sa.select(*columns, posts.c.received_at, posts.c.key, posts.c.source)
-            rows = at.execute(wanted.where(_by(posts, user, None)).order_by(posts.c.created_at, posts.c.seq)).all()
-            said = at.execute(sa.select(feedback).where(_by(feedback, user, None)).order_by(feedback.c.seq)).all()
-            shown = found(at, sa.select(post_pictures.c.sha256), post_pictures.c.post, (row.key for row in rows))
-            names = {row.sha256 for row in shown}
-            seen = [row for name in sorted(names) for row in found(at, sa.select(pictures), pictures.c.sha256, [name])]
+            rows = at.execute(wanted.where(_by(posts, user, community)).order_by(posts.c.created_at, posts.c.seq)).all()
+            said = at.execute(sa.select(feedback).where(_by(feedback, user, community)).order_by(feedback.c.seq)).all()
+            names = {(name, row.community) for row in rows for name in pictures_of(row.images)}
+            seen = [row for name, place in sorted(names) if (row := picture_of(at, name, place)) is not None]
         written = as_posts([row[: len(POST_FIELDS)] for row in rows])
         return {
             "user": clean(user),
@@ -113,6 +156,13 @@ class Deletions(Base):
             "pictures": [{"sha256": row.sha256, "kind": row.kind, "content": base64.b64encode(row.content).decode()}
                          for row in seen],
         }  # fmt: skip
+
+
+def _names(community: str, id: str, user: str | None) -> set[Any]:
+    """What a tombstone may say of a post: its own digest, its author's, and that of the author there."""
+    community, user = clean(community), None if user is None else clean(user)
+    of_user = marks(community, user)
+    return {digest("post", community, clean(id)), of_user["author"], of_user["member"]} - {None}
 
 
 def _by(table: sa.Table, user: str, community: str | None) -> sa.ColumnElement[bool]:

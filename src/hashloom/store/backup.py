@@ -1,7 +1,8 @@
 """Backups: one zip of Parquet files per table, with checksums; the same from SQLite and PostgreSQL, into either.
 
 What was deleted after a backup was made does not come back with it: the tombstones of both are joined, and what they
-name stays out. The log of changes is not kept; services that run are told to read everything anew.
+name stays out. Keys that were revoked since stay revoked. The log of changes is not kept; services that run are told to
+read everything anew.
 """
 
 from __future__ import annotations
@@ -22,18 +23,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from hashloom import keeping
+from hashloom.data.rows import clean
 from hashloom.store import tables
 from hashloom.store._base import Base
 from hashloom.store.authors import remove_posts
 from hashloom.store.changes import last_change
-from hashloom.store.engine import HEAD, version
 from hashloom.store.errors import DamagedStore, NewerStore, StoreError, told
 from hashloom.store.models import fsync, place, whole
+from hashloom.store.opening import HEAD, version
 from hashloom.store.things import Restored, now
 
 FORMAT = 1
 ROWS = {"pictures": 32}
 """So many rows stand in one file; 10,000 where nothing is said."""
+MOST = 50
+"""A file that unpacks to more than so many times its size is refused; a backup is packed hardly at all."""
 _KEPT = {
     "posts": tables.posts,
     "pictures": tables.pictures,
@@ -83,18 +88,20 @@ class Backups(Base):
         return {name: sum(f["rows"] for f in files.values() if f.get("table") == name) for name in wanted}
 
     def restore(self, path: Path | str) -> Restored:
-        """Put the store back to what a backup holds, but for what was deleted since; all of it or nothing.
+        """Put the store back to what a backup holds, but for what was deleted or revoked since; all of it or nothing.
 
         Every checksum is compared before the first row is written. A backup made without models leaves them alone.
         """
-        with told(self.where), _opened(Path(path)) as archive:
-            said = _checked(archive, Path(path))
+        with told(self.where), opened(Path(path)) as (archive, said):
             if self.folder is not None:
                 _unpack_models(archive, said, self.folder)
             with self._writing() as to:
-                done = Restored()
+                if not self.is_sqlite:
+                    to.exec_driver_sql("SET LOCAL statement_timeout = 0")  # emptying a large table may take long
+                done, revoked = Restored(), _revoked(to)
                 for name in _emptied(to, said["tables"]):
                     done.rows[name] = self._fill(to, archive, said, name)
+                self._upsert(to, tables.keys, revoked, ["id"])
                 done.kept_out = _keep_out(to)
                 self._go_on_after(to, max(said["last_change"], last_change(to)))
         return done
@@ -151,7 +158,9 @@ def _pack_models(at: sa.Connection, archive: zipfile.ZipFile, folder: Path) -> d
     for name, digest in at.execute(sa.select(tables.models.c.name, tables.models.c.digest)):
         home = folder / "models" / name / digest
         if not whole(home):
-            raise StoreError(f"{home}: damaged or missing; add the model again, or back up with models=False")
+            raise StoreError(
+                f"{home}: damaged or missing; add the model again, or back up without models (--no-models)"
+            )
         for path in sorted(p for p in home.rglob("*") if p.is_file()):
             file = path.relative_to(folder).as_posix()
             archive.write(path, file)
@@ -161,28 +170,49 @@ def _pack_models(at: sa.Connection, archive: zipfile.ZipFile, folder: Path) -> d
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
+    """A backup and its manifest, once all checksums were compared; another file raises ``StoreError``."""
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile:
         raise DamagedStore(f"{path}: no backup, or a damaged one; use another copy") from None
     with archive:
-        yield archive
+        yield archive, _checked(archive, path)
+
+
+def rows_of_author(path: Path, user: str, community: str | None = None) -> dict[str, int]:
+    """How many posts and how much feedback of an author a backup holds, in all communities or in one."""
+    counts, mark = {"posts": 0, "feedback": 0}, tables.digest("author", clean(user))
+    places = None if community is None else {clean(community)}
+    with opened(path) as (archive, said):
+        for file, about in said["files"].items():
+            if (name := about.get("table")) in counts:
+                rows = _rows(archive.read(file), _KEPT[name], file)
+                mine = [row["community"] for row in rows if row["author"] == mark]
+                counts[name] += sum(places is None or place in places for place in mine)
+    return counts
 
 
 def _checked(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     """The manifest of a backup whose files are all there and unaltered."""
+    size = sum(entry.file_size for entry in archive.infolist())
+    if size > MOST * path.stat().st_size:
+        raise DamagedStore(f"{path}: would unpack to {size:,} bytes, as no backup of ours does; use another copy")
     try:
         said = json.loads(archive.read("manifest.json"))
         if said["format"] != FORMAT or said["schema"] > HEAD:
             raise NewerStore(f"{path}: its schema is {said['schema']}, this Hashloom knows {HEAD}; use a newer one")
+        held, _ = set(said["tables"]), int(said["last_change"])
         for file, about in said["files"].items():
             with archive.open(file) as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != about["sha256"]:  # type: ignore[arg-type]
                     raise DamagedStore(f"{path}: {file} is damaged (its checksum differs); use another copy")
     except (KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile) as error:
         raise DamagedStore(f"{path}: no backup, or a damaged one; use another copy ({error})") from error
-    if unknown := sorted(set(said["tables"]) - _KEPT.keys() - _OF_MODELS.keys()):
+    for file, about in said["files"].items():
+        if "table" not in about and (not _MODEL_FILE.fullmatch(file) or ".." in file.split("/")):
+            raise DamagedStore(f"{path}: holds {file[:80]!r}, which is no part of a backup")
+    if unknown := sorted(held - _KEPT.keys() - _OF_MODELS.keys()):
         raise NewerStore(f"{path}: it holds {unknown[0]!r}, which this Hashloom does not know; use a newer one")
     return said
 
@@ -190,12 +220,8 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
 def _unpack_models(archive: zipfile.ZipFile, said: Mapping[str, Any], folder: Path) -> None:
     homes: dict[Path, list[tuple[str, str]]] = {}
     for file, about in said["files"].items():
-        if "table" in about:
-            continue
-        found = _MODEL_FILE.fullmatch(file)
-        if not found or ".." in file.split("/"):
-            raise DamagedStore(f"{archive.filename}: holds {file[:80]!r}, which is no part of a backup")
-        homes.setdefault(folder / "models" / found[1] / found[2], []).append((file, found[3]))
+        if "table" not in about and (found := _MODEL_FILE.fullmatch(file)):
+            homes.setdefault(folder / "models" / found[1] / found[2], []).append((file, found[3]))
     for home, files in homes.items():
         if not whole(home):
             _unpack_model(archive, home, files)
@@ -208,7 +234,12 @@ def _unpack_model(archive: zipfile.ZipFile, home: Path, files: list[tuple[str, s
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
             with archive.open(file) as source, (beside / name).open("wb") as target:
                 shutil.copyfileobj(source, target)
+        if keeping.check(beside)["digest"] != home.name:
+            raise DamagedStore(f"{archive.filename}: another model stands in the place of {home.name[:12]}")
         place(beside, home)
+    except keeping.DamagedModel as error:
+        said = str(error).removeprefix(f"{beside}/")
+        raise DamagedStore(f"{archive.filename}: holds no whole model {home.name[:12]} ({said})") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -222,11 +253,21 @@ def _emptied(to: sa.Connection, names: list[str]) -> list[str]:
     return ordered
 
 
+def _revoked(to: sa.Connection) -> list[dict[str, Any]]:
+    """The keys that were revoked so far: a backup from before must not make them live again."""
+    return [
+        dict(row) for row in to.execute(sa.select(tables.keys).where(tables.keys.c.revoked_at.is_not(None))).mappings()
+    ]
+
+
 def _rows(content: bytes, table: sa.Table, file: str) -> Iterator[dict[str, Any]]:
     """The rows of a file as the table has them; one that an earlier schema lacked must allow nulls."""
     import polars as pl
 
-    frame = pl.read_parquet(content)
+    try:
+        frame = pl.read_parquet(content)
+    except pl.exceptions.PolarsError as error:
+        raise DamagedStore(f"{file}: no table of ours ({type(error).__name__}); use another copy") from error
     names = [column.name for column in table.c if column.name != "seq"]
     for name in names:
         if name not in frame.columns and not table.c[name].nullable:

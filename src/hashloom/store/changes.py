@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from hashloom.store._base import Base
-from hashloom.store.errors import StoreError
+from hashloom.store.errors import TrimmedChanges
 from hashloom.store.tables import changes, facts
 from hashloom.store.things import Change, micros, moment_of
 
@@ -24,7 +24,7 @@ class ChangeRows(Base):
     def changes(self, after_seq: int = 0, limit: int = 1_000) -> list[Change]:
         """The next changes after a number, oldest first, at most ``limit``.
 
-        Where some after this number were trimmed, that is an error: read ``last_change()``, then everything anew.
+        Where some after this number were trimmed, ``TrimmedChanges`` is raised: read ``last_change()``, then all anew.
 
         >>> from hashloom.store import Store
         >>> from hashloom.types import Post, Posts
@@ -39,7 +39,7 @@ class ChangeRows(Base):
             lost = _trimmed(at)
             rows = at.execute(wanted).all()
         if after_seq < lost:
-            raise StoreError(f"changes up to {lost} were trimmed; read last_change(), then all posts anew")
+            raise TrimmedChanges(f"changes up to {lost} were trimmed; read last_change(), then all posts anew")
         return [Change(row.seq, row.kind, row.community, row.ref, moment_of(row.at)) for row in rows]
 
     def last_change(self) -> int:

@@ -41,6 +41,14 @@ class NotThere(StoreError, LookupError):
     """What was named is not in the store."""
 
 
+class InUse(StoreError):
+    """What was to be dropped is needed still."""
+
+
+class TrimmedChanges(StoreError):
+    """Changes after the number asked for were trimmed: read ``last_change()``, then everything anew."""
+
+
 Kind = tuple[type[StoreError], str]
 _FULL: Kind = (FullStore, "the disk is full; free some room, then repeat: what was acknowledged is safe")
 _BUSY: Kind = (BusyStore, "held by another process for too long; repeat, or open it with more patience")
@@ -62,6 +70,7 @@ _SQLITE: dict[str, Kind] = {
 }
 _POSTGRESQL: dict[str, Kind] = {
     "53100": _FULL,
+    "57014": (BusyStore, "the database took too long over a statement; repeat, or raise its statement_timeout"),
     "55P03": _BUSY,
     "40P01": _BUSY,
     "40001": _BUSY,

@@ -72,11 +72,14 @@ class FeedbackRows(Base):
         last = {row.tag: row.event for row in rows}
         return {tag for tag, event in last.items() if event == "rejected"}
 
-    def feedback(self, community: str | None = None, since: datetime | None = None, *,
+    def feedback(self, community: str | None = None, since: datetime | None = None, *, after_seq: int = 0,
                  batch: int = BATCH) -> Iterator[Feedback]:  # fmt: skip
-        """All feedback in the order in which it came; ``since``: what happened at this moment or later."""
+        """All feedback in the order in which it came.
+
+        ``since``: what happened at this moment or later; ``after_seq``: what came after ``last_feedback()`` was that.
+        """
         which = _within(community, micros(since) if since is not None else None)
-        wanted, after = sa.select(feedback).where(*which).order_by(feedback.c.seq).limit(batch), 0
+        wanted, after = sa.select(feedback).where(*which).order_by(feedback.c.seq).limit(batch), after_seq
         while True:
             with self._reading() as at:
                 rows = at.execute(wanted.where(feedback.c.seq > after)).all()
@@ -84,6 +87,11 @@ class FeedbackRows(Base):
             if len(rows) < batch:
                 return
             after = rows[-1].seq
+
+    def last_feedback(self) -> int:
+        """The number of what came last; 0 where nothing did. Numbers only grow. Read it before the feedback itself."""
+        with self._reading() as at:
+            return int(at.scalar(sa.select(sa.func.max(feedback.c.seq))) or 0)
 
     def quality(self, community: str | None = None, days: int = 30) -> list[Day]:
         """How suggestions fared on each of the last ``days`` days (in UTC, today among them), oldest first."""

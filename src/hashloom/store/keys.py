@@ -27,7 +27,7 @@ class KeyRows(Base):
                 note: str = "") -> tuple[str, str]:  # fmt: skip
         """A new key's id and its secret, which is shown this once and is kept nowhere.
 
-        ``community`` None: all; ``rate``: requests a second, None: unlimited.
+        ``community`` None: all; ``rate``: requests a second, None: what the service grants (``default_rate``).
 
         >>> from hashloom.store import Store
         >>> import tempfile
@@ -39,7 +39,7 @@ class KeyRows(Base):
         if not role or len(role) > 100:
             raise StoreError("a key needs a role of 1 to 100 characters")
         if rate is not None and not 0 < rate < float("inf"):
-            raise StoreError(f"rate is {rate}; give requests a second above 0, or none for no limit")
+            raise StoreError(f"rate is {rate}; give requests a second above 0, or none for what the service grants")
         try:
             community, note = bounded(community, "community"), bounded(note, "note") or ""
         except ValueError as error:
@@ -68,7 +68,7 @@ class KeyRows(Base):
             if to.execute(sa.update(keys).where(alive).values(revoked_at=now())).rowcount:
                 return True
             if not to.scalar(sa.select(sa.func.count()).where(keys.c.id == clean(id))):
-                raise NotThere(f"there is no key {clean(id)[:40]!r}; `keys()` lists them")
+                raise NotThere(f"there is no key {clean(id)[:40]!r}; `hashloom keys list` shows them")
         return False
 
     def keys(self) -> list[Key]:

@@ -15,12 +15,17 @@ import sqlalchemy as sa
 
 from hashloom import keeping
 from hashloom.data.rows import clean
+from hashloom.store import tables
 from hashloom.store._base import Base
-from hashloom.store.errors import NotThere, StoreError, told
+from hashloom.store.errors import BusyStore, NotThere, StoreError, told
 from hashloom.store.tables import models, publications, shadows
 from hashloom.store.things import Model, moment_of, now
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DROPPED = "dropped "
+"""How the notes of folders that are to be removed begin."""
+AGAIN = 9
+"""How often a model is copied anew that others drop meanwhile."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -37,13 +42,19 @@ class ModelRows(Base):
         said = keeping.check(folder)
         if digest not in (None, said["digest"]):
             raise StoreError(f"{folder}: its digest is {said['digest']}, not {digest}; add the model that was meant")
-        self._copy(Path(folder), self._home(name, said["digest"]))
+        home = self._home(name, said["digest"])
         known = keeping.facts(folder) if facts is None else dict(facts)
         row = {"name": name, "digest": said["digest"], "facts": json.dumps(known), "added_at": now()}
-        with self._writing() as to:
-            self._upsert(to, models, [row], ["name", "digest"], keep=["added_at"])
-            self._log(to, "model", [("", name, None)])
-            return _model(to, self._models(), name, said["digest"])
+        for _ in range(AGAIN):
+            self._copy(Path(folder), home)
+            with self._writing() as to:
+                if not home.is_dir():  # dropped by another since it was copied
+                    continue
+                to.execute(sa.delete(tables.facts).where(tables.facts.c.name == note_of(name, said["digest"])))
+                self._upsert(to, models, [row], ["name", "digest"], keep=["added_at"])
+                self._log(to, "model", [("", name, None)])
+                return _model(to, self._models(), name, said["digest"])
+        raise BusyStore(f"model {name} {said['digest'][:12]} was dropped {AGAIN} times while it was added; repeat")
 
     def _models(self) -> Path:
         if self.folder is None:
@@ -64,7 +75,9 @@ class ModelRows(Base):
         beside = home.parent / f".{home.name[:16]}.{uuid.uuid4().hex[:8]}.tmp"
         with told(str(home.parent)):
             try:
-                shutil.copytree(folder, beside)
+                for name in ("manifest.json", *keeping.manifest(folder)["files"]):
+                    (beside / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(folder / name, beside / name)
                 place(beside, home)
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
@@ -93,15 +106,16 @@ class ModelRows(Base):
         """Withdraw the published model; gives the digest of the one published before, which is published again."""
         name = clean(name)
         with self._writing() as to:
-            last = to.execute(_standing(name).limit(2)).all()
-            if len(last) < 2:
+            _, before = last_two(to, name)
+            if before is None:
                 raise NotThere(f"model {name[:60]!r} has no earlier publication to go back to; publish one")
-            if not whole(self._home(name, last[1].digest)):
-                raise NotThere(f"model {name} {last[1].digest[:12]}, published before, is not whole any more; add it")
-            at_last = publications.c.seq == last[0].seq
-            to.execute(sa.update(publications).where(at_last).values(withdrawn_at=now()))
+            if not whole(self._home(name, before.digest)):
+                raise NotThere(f"model {name} {before.digest[:12]}, published before, is not whole any more; add it")
+            later = (publications.c.name == name, publications.c.seq > before.seq)
+            standing = publications.c.withdrawn_at.is_(None)
+            to.execute(sa.update(publications).where(*later, standing).values(withdrawn_at=now()))
             self._log(to, "model", [("", name, None)])
-        return last[1].digest
+        return str(before.digest)
 
     def shadow(self, name: str, digest: str | None) -> None:
         """Let a model answer beside the published one, unseen, for comparison; None ends that."""
@@ -162,6 +176,17 @@ def _standing(name: str) -> sa.Select:
     return sa.select(publications).where(*which).order_by(publications.c.seq.desc())
 
 
+def last_two(at: sa.Connection, name: str) -> tuple[sa.Row | None, sa.Row | None]:
+    """The publication of a name that stands, and the last one before it of another model."""
+    rows = at.execute(_standing(name)).all()
+    return (rows[0] if rows else None), next((row for row in rows if row.digest != rows[0].digest), None)
+
+
+def note_of(name: str, digest: str) -> str:
+    """The name of the store's note that a model's folder is to be removed."""
+    return f"{DROPPED}{name}/{digest}"
+
+
 def _published(at: sa.Connection, name: str) -> str | None:
     row = at.execute(_standing(name).limit(1)).one_or_none()
     return row.digest if row else None
@@ -178,5 +203,6 @@ def _model(at: sa.Connection, folder: Path, name: str, digest: str) -> Model:
     row = at.execute(sa.select(models).where(*which)).one()
     unseen = at.scalar(sa.select(shadows.c.digest).where(shadows.c.name == name)) == digest
     known = json.loads(row.facts)
-    standing = _published(at, name) == digest
-    return Model(name, digest, folder / name / digest, known, moment_of(row.added_at), standing, unseen)
+    last, before = last_two(at, name)
+    standing, previous = (one is not None and one.digest == digest for one in (last, before))
+    return Model(name, digest, folder / name / digest, known, moment_of(row.added_at), standing, unseen, previous)

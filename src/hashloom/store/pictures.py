@@ -1,4 +1,4 @@
-"""Pictures in the store, by the SHA-256 of their bytes; one that no post shows is dropped."""
+"""Pictures in the store, by the SHA-256 of community and bytes; one that no post shows is dropped."""
 
 from __future__ import annotations
 
@@ -17,17 +17,28 @@ from hashloom.store.things import now
 MAX_PICTURE = 32 * 2**20
 
 
+def named(content: bytes, community: str) -> str:
+    """A picture's name within a community: the SHA-256 of the community's name, a NUL and the bytes.
+
+    So the same picture in two communities is two, and who learns a name cannot reach it from another community.
+
+    >>> named(b"loaf", "bakers")[:8], named(b"loaf", "sailors")[:8]
+    ('960adc37', '90188c31')
+    """
+    return hashlib.sha256(clean(community).encode() + b"\0" + content).hexdigest()
+
+
 class PictureRows(Base):
     """The part of the store that holds pictures."""
 
-    def put_picture(self, content: bytes, kind: str) -> str:
-        """Keep a picture (at most 32 MiB); gives its SHA-256, which a post names among its ``images``.
+    def put_picture(self, content: bytes, kind: str, community: str) -> str:
+        """Keep a community's picture (at most 32 MiB); gives its name, which posts put later have in ``images``.
 
         ``kind`` is its media type, such as ``image/png``; the first one given stays.
         """
         if not 0 < len(content) <= MAX_PICTURE:
             raise StoreError(f"a picture of {len(content):,} bytes; 1 to {MAX_PICTURE:,} can be kept")
-        name = hashlib.sha256(content).hexdigest()
+        name = named(content, community)
         row = {"sha256": name, "kind": clean(kind)[:100], "content": content, "received_at": now()}
         with self._writing() as to:
             # A picture that is sent again begins its time anew, so that it is not dropped as one nobody showed.
@@ -35,16 +46,28 @@ class PictureRows(Base):
             to.execute(self._insert(pictures).on_conflict_do_update(index_elements=["sha256"], set_=again), row)
         return name
 
-    def get_picture(self, sha256: str) -> bytes | None:
-        """The bytes of a picture; None where there is none of this name."""
+    def get_picture(self, name: str, community: str) -> bytes | None:
+        """The bytes of a community's picture; None where it has none of this name."""
         with self._reading() as at:
-            return at.scalar(sa.select(pictures.c.content).where(pictures.c.sha256 == clean(sha256)))
+            row = picture_of(at, name, community)
+        return row.content if row else None
+
+    def holds_picture(self, name: str) -> bool:
+        """Whether some community has a picture of this name."""
+        with self._reading() as at:
+            return at.scalar(sa.select(pictures.c.kind).where(pictures.c.sha256 == clean(name))) is not None
 
     def drop_orphans(self, *, older_than: timedelta = timedelta(days=1)) -> int:
         """Drop pictures that no post shows and that came longer ago than this; gives their number."""
         old = pictures.c.received_at <= now() - older_than // timedelta(microseconds=1)
         with self._writing() as to:
             return to.execute(sa.delete(pictures).where(old, _unshown())).rowcount
+
+
+def picture_of(at: sa.Connection, name: str, community: str) -> sa.Row | None:
+    """A picture's row, where its bytes say that the name is this community's."""
+    row = at.execute(sa.select(pictures).where(pictures.c.sha256 == clean(name))).one_or_none()
+    return row if row is not None and named(row.content, community) == name else None
 
 
 def _unshown() -> sa.ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +11,16 @@ import sqlalchemy as sa
 from hashloom.data.rows import clean
 from hashloom.store._base import Base, found, portions
 from hashloom.store._rows import as_posts, as_rows, pictures_of
-from hashloom.store.pictures import drop_unshown
+from hashloom.store.errors import StoreError
+from hashloom.store.pictures import drop_unshown, picture_of
 from hashloom.store.tables import digest, post_pictures, posts, tombstones
 from hashloom.store.things import Put, micros
-from hashloom.types import POST_FIELDS, Posts
+from hashloom.types import POST_FIELDS, Post, Posts
 
 BATCH = 10_000
 """So many posts are put in one transaction."""
+UNREVIEWED = "unreviewed"
+"""The source of posts whose tags no person has looked at; nothing is learnt from them."""
 DELETED = "deleted; what was deleted is not taken in again"
 _READ = sa.select(*(posts.c[name] for name in POST_FIELDS))
 
@@ -25,12 +28,14 @@ _READ = sa.select(*(posts.c[name] for name in POST_FIELDS))
 class PostRows(Base):
     """The part of the store that holds posts."""
 
-    def put_posts(self, given: Posts, *, source: str = "api") -> Put:
+    def put_posts(self, given: Posts, *, source: str | Sequence[str] = "api") -> Put:
         """Take posts in, or their edits: a post is known by community and id, and the last one put wins.
 
-        Putting the same again changes nothing. A post is refused, with the reason, where it, its author or its author
-        in this community was deleted, or where it breaks a limit of ``data.rows``. More than 10,000 posts are put in
-        several transactions, each whole.
+        Putting the same again changes nothing, but that what waited for review (``UNREVIEWED``) is reviewed then. A
+        post is refused, with the reason, where it, its author or its author in this community was deleted, or where it
+        breaks a limit of ``data.rows``. More than 10,000 posts are put in several transactions, each whole. ``source``:
+        one for all, or one per post. Of the names among ``images``, those of the community's pictures that are kept
+        already count as shown; others are kept as words.
 
         >>> from hashloom.store import Store
         >>> from hashloom.types import Post, Posts
@@ -41,24 +46,55 @@ class PostRows(Base):
         (1, [['Rye']])
         """
         put = Put()
+        sources = [source] * len(given) if isinstance(source, str) else list(source)
         for some in portions(range(len(given)), BATCH):
-            rows = as_rows(given[some[0] : some[-1] + 1], clean(source), put.refused)
+            here = slice(some[0], some[-1] + 1)
+            rows = as_rows(given[here], list(map(clean, sources[here])), put.refused)
             with self._writing() as to:
                 self._put(to, rows, put)
         return put
 
+    def change_post(self, community: str, id: str, change: Callable[[Post], Post], *, source: str = "api",
+                    reviewed: bool | None = None) -> Put | None:  # fmt: skip
+        """Change a post in one transaction, so that no other change of it is lost; None where it is not there.
+
+        ``reviewed``: whether a person now stands behind its tags; None: as it was.
+
+        >>> from hashloom.store import Store
+        >>> from dataclasses import replace
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, Store.open(folder) as store:
+        ...     put = store.put_posts(Posts.of([Post("p1", "rye loaf", "bakers")]))
+        ...     store.change_post("bakers", "p1", lambda post: replace(post, likes=3)).changed
+        1
+        """
+        key, put = digest("post", clean(community), clean(id)), Put()
+        with self._writing() as to:
+            row = to.execute(_READ.add_columns(posts.c.source).where(posts.c.key == key)).one_or_none()
+            if row is None:
+                return None
+            made = change(as_posts([row[:-1]])[0])
+            if (clean(made.community), clean(made.id)) != (clean(community), clean(id)):
+                raise StoreError(f"the change of post {clean(id)[:60]!r} gave another one; return the same post")
+            waits = row.source == UNREVIEWED if reviewed is None else not reviewed
+            self._put(to, as_rows(Posts.of([made]), [UNREVIEWED if waits else clean(source)], put.refused), put)
+        return put
+
     def _put(self, to: sa.Connection, rows: list[dict[str, Any]], put: Put) -> None:
         rows = self._admitted(to, rows, put)
-        wanted = sa.select(posts.c.key, posts.c.content)
-        held = {row.key: row.content for row in found(to, wanted, posts.c.key, (row["key"] for row in rows))}
+        wanted = sa.select(posts.c.key, posts.c.content, posts.c.source)
+        rows_held = found(to, wanted, posts.c.key, (row["key"] for row in rows))
+        held = {row.key: (row.content, row.source == UNREVIEWED) for row in rows_held}
         old = set(held)
         write: dict[bytes, dict[str, Any]] = {}
         new = changed = 0
         for row in rows:
             before = held.get(row["key"])
-            if before != row["content"]:
+            waits = row["source"] == UNREVIEWED
+            # The same again changes nothing, but that a person now stands behind what waited for one.
+            if before is None or before[0] != row["content"] or (before[1] and not waits):
                 new, changed = new + (before is None), changed + (before is not None)
-                held[row["key"]] = row["content"]
+                held[row["key"]] = (row["content"], waits)
                 write[row["key"]] = row
         self._upsert(to, posts, list(write.values()), ["key"], keep=["received_at"])
         self._link(to, list(write.values()), old)
@@ -73,17 +109,22 @@ class PostRows(Base):
         return [row for row, known in zip(rows, names) if not known & gone]
 
     def _link(self, to: sa.Connection, rows: list[dict[str, Any]], old: Collection[bytes]) -> None:
-        """Note which pictures (by their SHA-256) the posts show."""
-        edited = [row["key"] for row in rows if row["key"] in old]
-        lost = set()
-        for some in portions(edited):
+        """Note which of their own community's pictures the posts show; what they showed before needs no second look."""
+        had: set[tuple[bytes, str]] = set()
+        for some in portions([row["key"] for row in rows if row["key"] in old]):
             of_these = post_pictures.c.post.in_(some)
-            lost |= set(to.scalars(sa.select(post_pictures.c.sha256).where(of_these)))
+            had |= set(map(tuple, to.execute(sa.select(post_pictures.c.post, post_pictures.c.sha256).where(of_these))))
             to.execute(sa.delete(post_pictures).where(of_these))
-        shown = [{"post": row["key"], "sha256": name} for row in rows for name in pictures_of(row["images"])]
+        named = {(row["key"], name): row["community"] for row in rows for name in pictures_of(row["images"])}
+        there = {
+            (name, community)
+            for name, community in {(name, community) for (_, name), community in named.items()}
+            if picture_of(to, name, community) is not None
+        }
+        shown = [pair for pair, community in named.items() if (pair[1], community) in there]
         if shown:
-            to.execute(sa.insert(post_pictures), shown)
-        drop_unshown(to, lost)
+            to.execute(sa.insert(post_pictures), [{"post": post, "sha256": name} for post, name in shown])
+        drop_unshown(to, {name for _, name in had})
 
     def get_posts(self, community: str, ids: Iterable[str]) -> Posts:
         """The posts of a community that have these ids, in the order asked; those not there are left out."""
@@ -137,6 +178,13 @@ class PostRows(Base):
         with self._reading() as at:
             wanted = sa.select(sa.func.count()).select_from(posts).where(*_within(community, None, None))
             return at.execute(wanted).scalar_one()
+
+    def unreviewed(self, pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Those of the posts, each by community and id, whose tags no person has looked at (``UNREVIEWED``)."""
+        by_key = {digest("post", clean(community), clean(id)): (community, id) for community, id in pairs}
+        wanted = sa.select(posts.c.key).where(posts.c.source == UNREVIEWED)
+        with self._reading() as at:
+            return {by_key[row.key] for row in found(at, wanted, posts.c.key, by_key)}
 
     def communities(self) -> dict[str, int]:
         """Each community that has posts, and how many."""

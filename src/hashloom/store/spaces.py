@@ -74,12 +74,17 @@ class SpaceRows(Base):
             bodies = at.scalars(sa.select(spaces.c.body).order_by(spaces.c.community)).all()
         return TagSpaces(TagSpace.from_json(json.loads(body)) for body in bodies)
 
-    def space_log(self, community: str) -> list[SpaceChange]:
-        """Every change of a community's tag space, the first one first."""
+    def space_log(self, community: str, *, last: int | None = None, before: int | None = None) -> list[SpaceChange]:
+        """The ``last`` changes of a community's tag space (None: all), the first one first.
+
+        ``before``: those of a lower version than this.
+        """
         wanted = sa.select(space_log).where(space_log.c.place == digest("place", clean(community)))
+        if before is not None:
+            wanted = wanted.where(space_log.c.version < before)
         with self._reading() as at:
-            rows = at.execute(wanted.order_by(space_log.c.version)).all()
-        return [SpaceChange(r.version, r.by, r.why, json.loads(r.changed), moment_of(r.at)) for r in rows]
+            rows = at.execute(wanted.order_by(space_log.c.version.desc()).limit(last)).all()
+        return [SpaceChange(r.version, r.by, r.why, json.loads(r.changed), moment_of(r.at)) for r in rows[::-1]]
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -11,17 +11,17 @@ import sqlalchemy as sa
 from hashloom.store.authors import Deletions
 from hashloom.store.backup import Backups
 from hashloom.store.changes import ChangeRows
-from hashloom.store.engine import FILE, postgresql_engine, prepare, sqlite_engine
+from hashloom.store.drops import ModelDrops
 from hashloom.store.errors import DamagedStore, FullStore, ReadOnlyStore, StoreError, UnreachableStore
 from hashloom.store.feedback import FeedbackRows
 from hashloom.store.keys import KeyRows
-from hashloom.store.models import ModelRows
+from hashloom.store.opening import FILE, postgresql_engine, prepare, sqlite_engine
 from hashloom.store.pictures import PictureRows
 from hashloom.store.posts import PostRows
 from hashloom.store.spaces import SpaceRows
 
 
-class Store(PostRows, PictureRows, Deletions, SpaceRows, FeedbackRows, ModelRows, KeyRows, ChangeRows, Backups):
+class Store(PostRows, PictureRows, Deletions, SpaceRows, FeedbackRows, ModelDrops, KeyRows, ChangeRows, Backups):
     """All that Hashloom keeps for communities, safe for many threads and processes at once.
 
     What a method has done when it returns is on the disk: it survives the end of the process, also a sudden one, and
@@ -55,7 +55,9 @@ class Store(PostRows, PictureRows, Deletions, SpaceRows, FeedbackRows, ModelRows
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, where, at, patience)
+        made = cls(engine, where, at, patience)
+        made.tidy()
+        return made
 
     def close(self) -> None:
         """Give the connections back; the store must not be used after."""

@@ -116,7 +116,7 @@ class SpaceChange:
 
 @dataclass(frozen=True)
 class Model:
-    """A model that the store keeps, and whether it is the published or the shadow one of its name."""
+    """A model that the store keeps, and whether it is the published one of its name, the one before, or the shadow."""
 
     name: str
     digest: str
@@ -125,11 +125,15 @@ class Model:
     added_at: datetime
     published: bool = False
     shadow: bool = False
+    previous: bool = False
 
 
 @dataclass(frozen=True)
 class Key:
-    """An API key without its secret. ``community`` None: all; ``rate``: requests a second, None: unlimited."""
+    """An API key without its secret. ``community`` None: all.
+
+    ``rate``: requests a second; None: what the service grants a key that states none (``ServeSettings.default_rate``).
+    """
 
     id: str
     role: str

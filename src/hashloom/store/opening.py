@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FILE = "hashloom.sqlite"
 VERSIONS = "hashloom_version"
 MIGRATIONS = Path(__file__).parent / "migrations"
+LONGEST = 300_000
+"""A statement on PostgreSQL ends after so many milliseconds, unless the URL's ``options`` say otherwise."""
 
 
 def sqlite_engine(path: Path, patience: float) -> sa.Engine:
@@ -63,10 +65,13 @@ def _use_log(connection: Any, patience: float) -> None:
 def postgresql_engine(url: sa.URL, patience: float) -> sa.Engine:
     """PostgreSQL through psycopg 3."""
     own = f"-c lock_timeout={int(patience * 1000)} -c client_encoding=UTF8 -c timezone=UTC"
-    options = " ".join([*filter(None, [str(url.query.get("options", ""))]), own])
+    options = " ".join(filter(None, [f"-c statement_timeout={LONGEST}", str(url.query.get("options", "")), own]))
+    # A server whose machine has gone says nothing: the connection to it ends by itself.
+    dead = {"tcp_user_timeout": int(max(patience, 1) * 1000), "keepalives_idle": 15, "keepalives_interval": 5}
+    ours = {name: value for name, value in dead.items() if name not in url.query}
     return sa.create_engine(
         url.set(drivername="postgresql+psycopg").difference_update_query(["options"]),
-        connect_args={"options": options, "connect_timeout": max(2, int(min(patience, 10)))},
+        connect_args=ours | {"options": options, "connect_timeout": max(2, int(min(patience, 10)))},
         pool_pre_ping=True,
         max_overflow=40,
         pool_timeout=patience,
@@ -81,6 +86,7 @@ def prepare(engine: sa.Engine, where: str, migrate: bool) -> None:
             return
     with told(where), engine.execution_options(writes=True).begin() as connection:
         if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a change of the schema takes what it takes
             take_turn(connection)
             _must_hold_all_letters(connection, where)
         _to_head(connection, where, migrate)
