@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,12 +135,38 @@ def test_serve_refuses_what_cannot_be_and_says_the_remedy(
     assert "postgresql+psycopg://" in capsys.readouterr().err
 
 
+def test_a_model_of_the_other_kind_is_told_where_it_belongs(
+    store: Path, model: Path, posts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    views = tmp_path / "views"
+    assert run("train", "author-mean", posts, "-o", views) == 0
+    for option, folder, said in (
+        ("--model", views, f"{views}: is a forecaster; give it as --forecaster"),
+        ("--forecaster", model, f"{model}: is a recommender; give it as --model"),
+    ):
+        capsys.readouterr()
+        assert run("serve", "--store", store, "--port", 0, option, folder) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
+    assert run("bulk", tmp_path / "journal", "--store", store, "--model", views) == 2
+    assert "is a forecaster, which suggests no tags" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_store_that_was_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["serve", "--store", tmp_path / "typo", "--port", 0, "--check"]
+    said = f"hashloom: {tmp_path / 'typo'}: a new, empty store was made"
+    assert run(*command) == 0
+    assert said in capsys.readouterr().err
+    assert run(*command) == 0
+    assert said not in capsys.readouterr().err
+
+
 def test_check_asks_and_leaves(store: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(threading.enumerate())
     assert run("serve", "--store", store, "--model", model, "--port", 0, "--check") == 0
     said = capsys.readouterr().err
     assert "checked: ready; the page at /" in said
     assert "by the way 'model'" in said
-    assert not [t for t in threading.enumerate() if t.name.startswith("hashloom")]
+    assert not [t for t in set(threading.enumerate()) - before if t.name.startswith("hashloom")]
 
 
 def test_check_ends_with_one_where_the_model_fails(
@@ -167,14 +196,16 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path, capsys: pytest.Capture
     assert (key.role, key.community, key.rate) == ("writer", None, 5)
     assert secret not in told.err
     assert run("keys", "list", "--store", store) == 0
-    (row,) = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr()
+    (row,) = told.out.splitlines()
+    assert told.err.splitlines()[-1].split("\t") == ["id", "role", "community", "rate", "made", "state", "note"]
     assert row.split("\t")[:4] == [key.id, "writer", "all", "5/s"]
     assert row.endswith("in use\ta forum server")
     assert run("keys", "revoke", key.id, "--store", store) == 0
     with Store.open(store) as held:
         assert held.find_key(secret) is None
     assert run("keys", "revoke", "none", "--store", store) == 2
-    assert "there is no key 'none'" in capsys.readouterr().err
+    assert "there is no key 'none'; `hashloom keys list` shows them" in capsys.readouterr().err
     assert run("keys", "new", "--store", store, "--role", "king") == 2
     assert run("keys", "list", "--store", tmp_path / "nowhere") == 2
     assert "hashloom posts put" in capsys.readouterr().err
@@ -198,7 +229,7 @@ def test_posts_are_put_once_with_their_pictures(tmp_path: Path, capsys: pytest.C
     assert "0 posts new, 0 changed, 3 as they were" in capsys.readouterr().err
     with Store.open(store) as held:
         (name,) = held.get_posts("", ["0"])[0].images
-        assert held.get_picture(name) == (tmp_path / "grey.png").read_bytes()
+        assert held.get_picture(name, "") == (tmp_path / "grey.png").read_bytes()
         held.delete_posts("", ["0"])
     assert run("posts", "put", tmp_path / "posts.jsonl", "--store", store) == 0
     assert "refused: 0: deleted" in capsys.readouterr().err
@@ -308,7 +339,8 @@ def test_backup_and_restore(store: Path, tmp_path: Path, capsys: pytest.CaptureF
     file = tmp_path / "b.zip"
     assert run("retrain", "--store", store, "--recipe", "popular") == 0
     assert run("backup", file, "--store", store) == 0
-    assert "250 posts" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{file}: 250 posts, 1 models\n" in said
     assert run("restore", file, "--store", store) == 2
     assert "--yes" in capsys.readouterr().err
     with Store.open(store) as held:
@@ -323,8 +355,14 @@ def test_backup_and_restore(store: Path, tmp_path: Path, capsys: pytest.CaptureF
     file.write_bytes(file.read_bytes()[:1000])
     assert run("restore", file, "--store", tmp_path / "third") == 2
     assert "damaged" in capsys.readouterr().err
+    assert not (tmp_path / "third").exists()
     assert run("restore", tmp_path / "none.zip", "--store", store) == 2
     assert run("backup", tmp_path / "none" / "b.zip", "--store", store) == 2
+    with Store.open(store) as held:
+        shutil.rmtree(held.published("recommender").folder)
+    assert run("backup", tmp_path / "c.zip", "--store", store) == 2
+    assert "--no-models" in capsys.readouterr().err
+    assert run("backup", tmp_path / "c.zip", "--store", store, "--no-models") == 0
 
 
 def test_forget_proves_where_it_looked(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -332,20 +370,253 @@ def test_forget_proves_where_it_looked(store: Path, tmp_path: Path, capsys: pyte
     assert run("backup", tmp_path / "b.zip", "--store", store) == 0
     capsys.readouterr()
     file = ["--backup", tmp_path / "b.zip"]
-    assert run("forget", "--store", store, "--author", "fixie_fred", "--proof", *file) == 0
-    proof = json.loads(capsys.readouterr().out)
+    assert run("forget", "--store", store, "--author", "fixie_fred", "--proof", *file) == 1
+    told = capsys.readouterr()
+    proof = json.loads(told.out)
+    assert "left in b.zip; weights and vocabularies that were trained stay until: hashloom retrain" in told.err
+    assert proof["trained_with_the_posts"] == [proof["models"][0]["digest"]]
     assert "fixie_fred" not in json.dumps(proof)
     assert proof["store"]["removed"]["posts"] == proof["backups"][0]["posts"] > 0
     assert proof["store"]["left"] == {"posts": 0, "feedback": 0}
     assert [one["left"] for one in proof["models"] if one["published"]] == [0]
     assert proof["kept_out_from_now_on"]
-    # The backup and the replaced model, which is kept for rolling back, still hold the posts, and the proof says so.
+    # The backup alone still holds the posts: the proof says so, and without it all is done.
+    assert [one["left"] for one in proof["models"]] == [0]
     assert proof["complete"] is False
     assert proof["store_and_published_models_clean"] is True
+    assert run("forget", "--store", store, "--author", "fixie_fred", "--proof") == 0
+    assert json.loads(capsys.readouterr().out)["complete"] is True
     with Store.open(store) as held:
         published = keeping.load(held.published("recommender").folder)
         assert "fixie_fred" not in published.memory_.users
         assert len(held.put_posts(Posts.of([Post("again", "x", "c", "fixie_fred")])).refused) == 1
+
+
+def proof_of(store: Path, user: str, capsys: pytest.CaptureFixture[str], *more: object) -> dict[str, Any]:
+    capsys.readouterr()
+    assert run("forget", "--store", store, "--author", user, "--proof", *more) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_proof_says_the_same_when_it_is_asked_for_again(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def published() -> str:
+        with Store.open(store) as held:
+            return held.published("recommender").digest
+
+    assert run("retrain", "--store", store, "--recipe", "popular") == 0
+    for _ in range(2):
+        proof = proof_of(store, "fixie_fred", capsys)
+        assert proof["trained_with_the_posts"] == [published()]
+    elsewhere = proof_of(store, "fixie_fred", capsys, "--community", "nowhere")
+    assert elsewhere["trained_with_the_posts"] == []
+    assert proof_of(store, "nobody", capsys)["trained_with_the_posts"] == []
+    # Trained anew, the published model has not seen the posts; the one before it has.
+    before = published()
+    assert run("retrain", "--store", store, "--drop", 1) == 0
+    assert proof_of(store, "fixie_fred", capsys)["trained_with_the_posts"] == [before]
+    assert published() != before
+
+
+def test_a_proof_knows_of_deletions_that_others_made(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("retrain", "--store", store, "--recipe", "popular") == 0
+    assert run("backup", tmp_path / "b.zip", "--store", store) == 0
+    with Store.open(store) as held:
+        community = next(post.community for some in held.posts() for post in some if post.user == "fixie_fred")
+        held.delete_author("fixie_fred")  # as DELETE /v1/authors/fixie_fred does
+    # A restore cleans the models on its own, without knowing whose proof will be asked for.
+    assert run("restore", tmp_path / "b.zip", "--store", store, "--yes") == 0
+    with Store.open(store) as held:
+        digest = held.published("recommender").digest
+    for more in ([], ["--community", community]):
+        proof = proof_of(store, "fixie_fred", capsys, *more)
+        assert (proof["store"]["removed"]["posts"], proof["trained_with_the_posts"]) == (0, [digest])
+
+
+def test_forget_looks_into_backups_before_it_deletes(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = tmp_path / "good.zip", tmp_path / "bad.zip"
+    assert run("backup", good, "--store", store) == 0
+    with zipfile.ZipFile(good) as old, zipfile.ZipFile(tmp_path / "flipped.zip", "w") as new:
+        for name in old.namelist():
+            said = old.read(name)
+            new.writestr(name, said[:-1] + bytes([said[-1] ^ 1]) if name.startswith("posts/") else said)
+    with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as archive:
+        archive.writestr("letter.txt", "dear all")
+    bad.write_bytes(good.read_bytes()[:500])
+    for wrong in (bad, tmp_path / "flipped.zip", tmp_path / "foreign.zip"):
+        capsys.readouterr()
+        assert run("forget", "--store", store, "--author", "fixie_fred", "--backup", good, "--backup", wrong) == 2
+        said = f"{wrong}: is no backup, or a damaged one; nothing was deleted. Leave it out or name another copy"
+        assert said in " ".join(capsys.readouterr().err.split())
+    with Store.open(store) as held:
+        assert held.count() == 250
+        assert held.last_deletion() is None
+
+
+def test_forget_says_that_nobody_of_this_name_is_there(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("retrain", "--store", store, "--recipe", "popular") == 0
+    capsys.readouterr()
+    assert run("forget", "--store", store, "--author", "fixie_freed", "--author", "fixie_fred") == 0
+    typo, right = capsys.readouterr().err.splitlines()[-2:]
+    said = "no post or feedback of 'fixie_freed' was found; check the spelling. The name is refused from now on"
+    assert typo == said
+    assert right.startswith("fixie_fred: ")
+    assert "nothing is left where we looked" in right
+
+
+def remembered(store: Path, user: str) -> dict[str, int]:
+    """How many posts of an author each folder of a model holds on the disk."""
+    folders = (store / "models" / "recommender").iterdir()
+    return {folder.name: keeping.load(folder).memory_.users.count(user) for folder in folders}
+
+
+def five_models(store: Path) -> list[str]:
+    """Models of growing stores, each published, but for the last, which is the shadow; the first one first."""
+    made = []
+    for i in range(5):
+        with Store.open(store) as held:
+            held.put_posts(Posts.of([Post(f"n{i}", "rye", "crumb-club", f"u{i}", tags=("Rye",))]))
+        assert run("retrain", "--store", store, "--recipe", "popular", "--drop", 1) == 0
+        with Store.open(store) as held:
+            made.append(held.published("recommender").digest)
+    with Store.open(store) as held:
+        held.roll_back("recommender")
+        held.shadow("recommender", made[4])
+    return made
+
+
+def test_forget_cleans_every_kept_model(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = five_models(store)
+    assert all(remembered(store, "fixie_fred").values())
+    capsys.readouterr()
+    assert run("forget", "--store", store, "--author", "fixie_fred", "--proof") == 0
+    told = capsys.readouterr()
+    proof = json.loads(told.out)
+    assert proof["complete"] is True
+    # Older than the published one and the one before: dropped. Those two, and the shadow: without the author.
+    notes = {one.get("replaces", one["digest"]): one["note"] for one in proof["models"]}
+    assert [notes[digest].split()[0] for digest in made] == ["dropped,", "dropped,", "saved", "saved", "saved"]
+    assert told.err.count(": dropped; it is none of") == 2
+    assert list(remembered(store, "fixie_fred").values()) == [0, 0, 0]
+    with Store.open(store) as held:
+        flags = [(one.published, one.previous, one.shadow) for one in held.models()]
+        assert sorted(flags) == [(False, False, True), (False, True, False), (True, False, False)]
+        before = next(one.digest for one in held.models() if one.previous)
+        assert held.roll_back("recommender") == before
+
+
+def test_retrain_keeps_the_last_models_that_it_made(store: Path, model: Path) -> None:
+    with Store.open(store) as held:
+        foreign = held.add_model("recommender", model).digest
+    made = five_models(store)  # the fourth is published, the fifth is the shadow
+    with Store.open(store) as held:
+        held.put_posts(Posts.of([Post("new", "rye", "crumb-club", "me", tags=("Rye",))]))
+    assert run("retrain", "--store", store, "--keep", 3, "--drop", 1) == 0
+    with Store.open(store) as held:
+        published = held.published("recommender").digest
+        assert {one.digest for one in held.models()} == {foreign, published, made[4], made[3]}
+    assert run("retrain", "--store", store, "--keep", 0) == 2
+
+
+def test_retrain_rids_older_models_of_what_was_deleted(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = five_models(store)
+    with Store.open(store) as held:
+        held.delete_author("fixie_fred")
+    capsys.readouterr()
+    assert run("retrain", "--store", store, "--drop", 1) == 0
+    told = capsys.readouterr().err
+    with Store.open(store) as held:
+        kept = {one.digest: (one.published, one.previous, one.shadow) for one in held.models()}
+    # The published one, the one before and the shadow were saved anew first; then one more was published.
+    assert sorted(kept.values()) == [
+        (False, False, False), (False, False, True), (False, True, False), (True, False, False)
+    ]  # fmt: skip
+    assert not set(kept) & set(made)
+    assert told.count("without what was deleted") == 3
+    assert list(remembered(store, "fixie_fred").values()) == [0, 0, 0, 0]
+
+
+def test_forget_ends_with_one_where_something_is_left(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = five_models(store)
+    home = store / "models" / "recommender"
+    shutil.copytree(home / made[0], home / ("f" * 64))
+    shutil.copytree(home / made[0], home / ".half.12345678.tmp", ignore=shutil.ignore_patterns("manifest.json"))
+    (home / made[2] / "settings.json").write_text("{}")
+    (home / made[0] / "settings.json").write_text("{}")
+    capsys.readouterr()
+    assert run("forget", "--store", store, "--author", "fixie_fred", "--proof") == 1
+    told = capsys.readouterr()
+    proof = json.loads(told.out)
+    left = {one["digest"]: one["note"] for one in proof["models"] if one["left"]}
+    assert set(left) == {made[2], "f" * 64, ".half.12345678.tmp"}
+    assert "publish another in its place" in left[made[2]]
+    assert "half-made copy" in left[".half.12345678.tmp"]
+    assert "left in recommender" in told.err
+    assert not (home / made[0]).exists()
+    for name in (made[2], "f" * 64, ".half.12345678.tmp"):
+        shutil.rmtree(home / name)
+    with Store.open(store) as held:
+        held.drop_model("recommender", made[2], force=True)
+    assert run("forget", "--store", store, "--author", "fixie_fred", "--proof") == 0
+
+
+def test_what_was_deleted_is_not_published_again(store: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hashloom.serve import upkeep
+
+    user = next(user for user in keeping.load(model).memory_.users if user and user != "fixie_fred")
+    known = []
+    with Store.open(store) as held:
+        held.delete_author("fixie_fred")
+        known.append(set(keeping.load(upkeep.publish(held, model).folder).memory_.users))
+        # Deleted while a model is published, after it was looked through: who deletes cannot see it yet.
+        add = held.add_model
+        monkeypatch.setattr(held, "add_model", lambda *a: (held.delete_author(user), add(*a))[1])
+        known.append(set(keeping.load(upkeep.publish(held, model).folder).memory_.users))
+        assert user not in keeping.load(held.published("recommender").folder).memory_.users
+    assert [("fixie_fred" in users, user in users) for users in known] == [(False, True), (False, False)]
+
+
+def test_a_restored_model_forgets_what_was_deleted_since(store: Path, tmp_path: Path) -> None:
+    assert run("retrain", "--store", store, "--recipe", "popular") == 0
+    assert run("backup", tmp_path / "b.zip", "--store", store) == 0
+    assert run("forget", "--store", store, "--author", "fixie_fred") == 0
+    assert run("restore", tmp_path / "b.zip", "--store", store, "--yes") == 0
+    with Store.open(store) as held:
+        published = held.published("recommender")
+    assert remembered(store, "fixie_fred")[published.digest] == 0
+
+
+def test_a_schedule_remembers_settings_that_were_changed(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def half_life() -> object:
+        with Store.open(store) as held:
+            return json.loads((held.published("recommender").folder / "settings.json").read_text())["half_life_days"]
+
+    def put(name: str) -> None:
+        with Store.open(store) as held:
+            held.put_posts(Posts.of([Post(name, "rye", "crumb-club", "me", tags=("Sourdough",))]))
+
+    command = ["retrain", "--store", store]
+    assert run(*command, "--set", "half_life_days=9") == 2
+    assert "--recipe" in capsys.readouterr().err
+    assert run(*command, "--recipe", "popular", "--set", "half_life_days=9", "--set", "prepare.min_tag_count=2") == 0
+    assert half_life() == 9
+    assert run(*command) == 0
+    assert "nothing to do" in capsys.readouterr().err
+    put("new")
+    assert run(*command) == 0
+    assert half_life() == 9
+    with Store.open(store) as held:
+        assert held.published("recommender").facts["prepare"] == {"min_tag_count": 2}
+    (tmp_path / "mine.toml").write_text('[model]\nmodel = "popular"\nhalf_life_days = 5\n')
+    assert run(*command, "--recipe", tmp_path / "mine.toml") == 0
+    put("newer")
+    assert run(*command) == 0
+    assert half_life() == 5
 
 
 def test_forget_within_one_community_leaves_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -426,3 +697,13 @@ def test_compose_is_yaml_with_a_password_that_must_be_given() -> None:
     assert set(said["services"]) == {"hashloom", "retrain", "db"}
     assert said["services"]["hashloom"]["ports"] == ["127.0.0.1:8000:8000"]
     assert "HASHLOOM_DB_PASSWORD:?" in said["services"]["db"]["environment"]["POSTGRES_PASSWORD"]
+
+
+def test_units_share_a_user_whom_other_verbs_can_be_run_as() -> None:
+    units = {path.name: path.read_text("utf-8") for path in (ROOT / "deploy").glob("*.service")}
+    assert set(units) == {"hashloom.service", "hashloom-retrain.service"}
+    for said in units.values():
+        assert {"User=hashloom", "StateDirectory=hashloom", "NoNewPrivileges=yes"} <= set(said.splitlines())
+        assert "DynamicUser" not in said
+    assert "#   useradd --system --home-dir /var/lib/hashloom hashloom\n" in units["hashloom.service"]
+    assert "bin/hashloom retrain --every 24h\n" in units["hashloom-retrain.service"]

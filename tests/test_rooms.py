@@ -25,7 +25,7 @@ DOWNHILL = (
     ("evaluate",),
     ("explain",),
     ("store",),
-    ("client_things",),
+    ("client_things", "client_sending"),
     ("client",),
     ("serve",),
     ("cli_answers", "cli_errors", "cli_files", "cli_list"),

@@ -114,6 +114,15 @@ def _listing(room: str, name: str) -> list[catalogue.Setting]:
     return catalogue.listing(catalogue.find(room, name))
 
 
+def service() -> str:
+    """Every setting of the service."""
+    from hashloom.serve.settings import ServeSettings
+
+    hints = get_type_hints(ServeSettings)
+    rows = ([f"`{s.name}`", kind(hints[s.name]), code(s.default), s.about] for s in catalogue.listing(ServeSettings))
+    return table("setting|type|default|what it does", rows)
+
+
 def importers() -> str:
     """Every source of posts."""
     return table("kind|what it reads", ([f"`{n}`", catalogue.about("importers", n)] for n in names("importers")))
@@ -216,7 +225,8 @@ def _published(figures: dict[str, Any]) -> str:
 
 
 MAKERS: dict[str, Callable[..., str]] = {
-    maker.__name__: maker for maker in (recommenders, forecasters, parts, fields, importers, measures, recipes, recipe)
+    maker.__name__: maker
+    for maker in (recommenders, forecasters, parts, fields, service, importers, measures, recipes, recipe)
 }
 
 

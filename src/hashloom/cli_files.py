@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,11 +23,21 @@ if TYPE_CHECKING:
 
 TABLES = ("model", "prepare", "evaluate", "expected", "published")
 WORDS = ("name", "about", "notes")
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def tell(text: str) -> None:
     """Say something to the person: on standard error, so that answers stay clean."""
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
+
+
+def plain(text: str, keep: str = "\n\t") -> str:
+    """A text whose control characters a terminal shows and does not obey; ``keep`` names those that stay.
+
+    >>> print(plain("\\x1b[31mred"))
+    \\x1b[31mred
+    """
+    return _OBEYED.sub(lambda c: c[0] if c[0] in keep else c[0].encode("unicode_escape").decode("ascii"), text)
 
 
 @contextmanager

@@ -7,18 +7,19 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from hashloom import progress
-from hashloom.cli_files import given, tell
+from hashloom.cli_files import given, plain, tell
 
 if TYPE_CHECKING:
     from hashloom.serve.engine import Engine
+    from hashloom.serve.settings import ServeSettings
     from hashloom.store import Store
-    from hashloom.types import Posts
 
 Where = Annotated[
     str,
@@ -44,10 +45,13 @@ def store_at(where: str, folder: Path | None = None, *, make: bool = False) -> I
     from hashloom.data.read import BadInput
     from hashloom.store import BusyStore, FullStore, Store, StoreError, UnreachableStore
 
-    if not make and "://" not in where and not (Path(where) / "hashloom.sqlite").is_file():
+    there = "://" in where or (Path(where) / "hashloom.sqlite").is_file()
+    if not make and not there:
         raise BadInput(f"{where}: there is no store; make one with: hashloom posts put POSTS --store {where}")
     try:
         with Store.open(where, folder=folder) as store:
+            if not there:  # perhaps a slip of the pen
+                tell(f"hashloom: {where}: a new, empty store was made")
             yield store
     except (BusyStore, FullStore, UnreachableStore) as error:
         tell(f"hashloom: {error}")
@@ -71,6 +75,14 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option("--host", help="Beyond this machine only once there are keys.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8000,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option("--origin", metavar="ORIGIN", help="Pages of it may ask too, with a key (https://a.example)."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a setting of the service; may be repeated."),
+    ] = None,
     log: Annotated[bool, typer.Option("--log", help="A line for each request, without texts and names.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Ask the service a few things, then leave.")] = False,
 ) -> None:
@@ -79,16 +91,20 @@ def serve(
     [dim]hashloom serve --store my-store --model my-model[/dim]
 
     [dim]hashloom keys new --store my-store --role writer && hashloom serve --store my-store --host 0.0.0.0[/dim]
+
+    [dim]hashloom serve --store my-store --set fetch_pictures=true --set max_k=20[/dim]
     """
     with store_at(store, folder, make=True) as held:
+        from hashloom.serve import memory
         from hashloom.serve.auth import check_binding, is_loopback
         from hashloom.serve.engine import Engine
-        from hashloom.serve.settings import ServeSettings
 
+        settings = _settings(changes or [], origin or [])
         check_binding(host, held)
         listener = _bound(host, port)
         # Whoever comes through a proxy on another machine is nobody of this machine, whatever a header says.
-        settings = ServeSettings(open_on_loopback=is_loopback(host))
+        settings = replace(settings, open_on_loopback=settings.open_on_loopback and is_loopback(host))
+        memory.give_back()
         with progress.stage("loading the models"):
             engine = Engine(held, model=model, forecaster=forecaster, settings=settings)
         with engine, listener:
@@ -96,13 +112,33 @@ def serve(
             _listen(engine, listener, host, log=log, check=check)
 
 
+def _settings(changes: list[str], origins: list[str]) -> ServeSettings:
+    """The service's settings with what ``--set`` and ``--origin`` say."""
+    from hashloom.data.read import BadInput
+    from hashloom.serve.origins import checked
+    from hashloom.serve.settings import ServeSettings
+
+    try:
+        made = ServeSettings().changed(changes)
+    except ValueError as error:
+        raise BadInput(f"--set: {error}") from None
+    both = tuple(dict.fromkeys((*made.origins, *origins)))
+    try:
+        checked(both)
+    except ValueError as error:
+        raise BadInput(f"{'--origin' if origins else '--set origins'}: {error}") from None
+    return replace(made, origins=both)
+
+
 def _bound(host: str, port: int) -> socket.socket:
     """A socket that has the address, and does not listen yet; taken before models are loaded."""
     from hashloom.data.read import BadInput
 
     try:
-        kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        made = socket.socket(kind, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        kind, _, protocol, _, address = found[0]
+        # With the protocol named, asyncio sends small answers at once; without, each waits 40 ms to be acknowledged.
+        made = socket.socket(kind, socket.SOCK_STREAM, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind(address)
     except OSError as error:
@@ -118,11 +154,26 @@ def must_answer(engine: Engine, given: dict[str, Path | None]) -> None:
     for (option, folder), served in zip(given.items(), (engine.current, engine.forecaster)):
         if folder is not None and served is None:
             why = "; ".join(dict.fromkeys(engine.refused.values())) or "it holds no model"
-            raise BadInput(f"{option} {folder}: {why}")
+            raise BadInput(f"{option} {folder}: {_swapped(option, folder, list(given)) or why}")
     for why in engine.refused.values():
         tell(f"hashloom: {why}")
     if engine.current is None:
         tell("hashloom: no model is published; answers are what communities use most. Publish one: hashloom retrain")
+
+
+def _swapped(option: str, folder: Path, options: list[str]) -> str:
+    """What is said of a model that was given as the wrong kind; '' where it was not."""
+    from hashloom import keeping
+    from hashloom.forecaster import Forecaster
+
+    try:
+        foretells = isinstance(keeping.load(folder), Forecaster)
+    except (keeping.DamagedModel, ImportError, OSError):
+        return ""
+    if foretells == (option == "--forecaster"):
+        return ""
+    kind, right = ("a forecaster", "--forecaster") if foretells else ("a recommender", "--model")
+    return f"is {kind}; give it as {right}" if right in options else f"is {kind}, which suggests no tags"
 
 
 def _listen(engine: Engine, listener: socket.socket, host: str, *, log: bool, check: bool) -> None:
@@ -131,6 +182,7 @@ def _listen(engine: Engine, listener: socket.socket, host: str, *, log: bool, ch
     import uvicorn
 
     from hashloom.serve.api import make_app
+    from hashloom.serve.connections import Bounded
 
     progress.watch(False)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
@@ -147,7 +199,7 @@ def _listen(engine: Engine, listener: socket.socket, host: str, *, log: bool, ch
     app = make_app(engine, engine.store)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, ws="none", loop="asyncio",
-        timeout_graceful_shutdown=DRAIN,
+        http=Bounded, timeout_graceful_shutdown=DRAIN,
     )  # fmt: skip
     if check:
         _checked(Server(config), listener, engine, f"http://{_reached(host)}:{at}")
@@ -199,7 +251,7 @@ def _asked(engine: Engine, address: str) -> str:
             if b"<html" not in page.read().lower():
                 return "the page at / is none"
         said.append("the page at /")
-        if engine.store.keys():
+        if any(one.revoked_at is None for one in engine.store.keys()):  # noqa: SIM118
             said.append("suggestions not asked for, as they need a key")
         else:
             answer = client.suggest("First rye loaf from my starter", community=_largest(engine.store), k=3)
@@ -228,7 +280,10 @@ def keys_new(
         typer.Option("--role", help="A reader asks, a writer sends posts too, an operator sets tags and models."),
     ] = "reader",
     community: Annotated[str | None, typer.Option("--community", metavar="NAME", help="For this one alone.")] = None,
-    rate: Annotated[float | None, typer.Option("--rate", metavar="N", help="Requests a second at most.")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", metavar="N", help="Requests a second at most; without it, the service's 50."),
+    ] = None,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
 ) -> None:
     """Make a key; its secret is shown this once, alone on standard output, and kept nowhere.
@@ -245,12 +300,13 @@ def keys_new(
 def keys_list(store: Where = "hashloom-store") -> None:
     """Show all keys, without their secrets."""
     with store_at(store) as held:
+        tell("id\trole\tcommunity\trate\tmade\tstate\tnote")
         for one in held.keys():  # noqa: SIM118
             ended = f"revoked {one.revoked_at:%Y-%m-%d}" if one.revoked_at else "in use"
             scope = "all" if one.community is None else one.community or "~"
             rate = "" if one.rate is None else f"{one.rate:g}/s"
             row = (one.id, one.role, scope, rate, f"{one.made_at:%Y-%m-%d}", ended, one.note)
-            print("\t".join(" ".join(part.split()) for part in row))
+            print(plain("\t".join(" ".join(part.split()) for part in row)))
 
 
 @keys_app.command("revoke")
@@ -278,13 +334,15 @@ def posts_put(
 
     [dim]hashloom posts put posts.parquet --store my-store[/dim]
     """
-    from hashloom.serve.held import UNREVIEWED
+    from hashloom.serve.learnable import UNREVIEWED
+    from hashloom.serve.pictures import kept
+    from hashloom.serve.settings import ServeSettings
     from hashloom.store import Put
 
     read, put, lost = given(posts, some=True, strict=strict), Put(), 0
     with store_at(store, make=True) as held, progress.stage("putting posts"):
         for start in range(0, len(read), 1_000):
-            some, without = _with_pictures(read[start : start + 1_000], held)
+            some, without = kept(read[start : start + 1_000], held, ServeSettings())
             one = held.put_posts(some, source=UNREVIEWED if unreviewed else "import")
             put.new, put.changed, put.same = put.new + one.new, put.changed + one.changed, put.same + one.same
             put.refused, lost = put.refused + one.refused, lost + without
@@ -295,31 +353,3 @@ def posts_put(
         tell(f"refused: … and {len(put.refused) - 10:,} more")
     if lost:
         tell(f"pictures that could not be read and were left out: {lost:,}; put the files where the posts say")
-
-
-def _with_pictures(posts: Posts, store: Store) -> tuple[Posts, int]:
-    """The posts with their picture files kept in the store and named by digest; how many could not be read."""
-    import polars as pl
-
-    from hashloom.encoders.image._pictures import BadPicture
-    from hashloom.serve.pictures import NAME, kind_of
-    from hashloom.serve.settings import ServeSettings
-
-    settings, lost = ServeSettings(), 0
-
-    def kept(path: str) -> str | None:
-        nonlocal lost
-        if NAME.fullmatch(path):
-            return path
-        try:
-            content = Path(path).read_bytes()
-            return store.put_picture(content, kind_of(content, settings))
-        except (OSError, BadPicture):
-            lost += 1
-            return None
-
-    images = posts.frame["images"].to_list()
-    if not any(images):
-        return posts, 0
-    made = [[name for path in row if (name := kept(path)) is not None] for row in images]
-    return type(posts)(posts.frame.with_columns(pl.Series("images", made, dtype=pl.List(pl.String())))), lost

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hashloom import progress
-from hashloom.cli_files import check_place, recipe_of, tell
+from hashloom.cli_files import check_place, plain, recipe_of, tell
 from hashloom.cli_serve import Folder, Where, keys_app, must_answer, posts_app, serve, store_at
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 OneCommunity = Annotated[str | None, typer.Option("--community", metavar="NAME", help="In this community alone.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it, though the store holds posts already.")]
+
+_SAID = {
+    "posts": "posts", "pictures": "pictures", "feedback": "feedback", "spaces": "tag spaces", "models": "models",
+    "keys": "keys", "tombstones": "marks of what was deleted",
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +51,12 @@ def backup(
     check_place(out)
     with store_at(store, folder) as held, progress.stage("backing up"):
         counts = held.backup(out, models=models)
-    tell(f"{out}: {', '.join(f'{count:,} {name}' for name, count in counts.items() if count) or 'an empty store'}")
+    tell(f"{out}: {_counted(counts) or 'an empty store'}")
+
+
+def _counted(rows: dict[str, int]) -> str:
+    """What stands in a store or backup, without what only ties it together."""
+    return ", ".join(f"{rows[name]:,} {said}" for name, said in _SAID.items() if rows.get(name))
 
 
 def restore(
@@ -63,14 +73,31 @@ def restore(
 
     if not source.is_file():
         raise FileNotFoundError(f"{source}: there is no such backup; name a file of hashloom backup")
+    _must_be_whole(source)
     with store_at(store, folder, make=True) as held, progress.stage("restoring"):
         if held.count() and not yes:
             said = f"{held.where}: holds {held.count():,} posts, which the backup would replace"
             raise BadInput(f"{said}; name a new store, or say --yes")
+        from hashloom.serve.cleaning import clean_models
+
         done = held.restore(source)
-    tell(f"{held.where}: {', '.join(f'{count:,} {name}' for name, count in done.rows.items() if count) or 'nothing'}")
+        clean_models(held, say=tell)
+    tell(f"{held.where}: {_counted(done.rows) or 'nothing'}")
     if out := {name: count for name, count in done.kept_out.items() if count}:
         tell(f"kept out, as deleted since: {', '.join(f'{count:,} {name}' for name, count in out.items())}")
+
+
+def _must_be_whole(source: Path) -> None:
+    """Refuse what is no backup before a store is made for it."""
+    from hashloom.data.read import BadInput
+    from hashloom.store import StoreError
+    from hashloom.store.backup import opened
+
+    try:
+        with opened(source):
+            pass
+    except StoreError as error:
+        raise BadInput(str(error)) from error
 
 
 # ---------------------------------------------------------------- bulk
@@ -93,6 +120,8 @@ def bulk(
 ) -> None:
     """Tag the untagged posts of a store; stopped and started again, it goes on. Nothing is learnt from these tags.
 
+    A model that looks at pictures is shown those that the store keeps (as posts put keeps them), and no other files.
+
     [dim]hashloom bulk tagged.journal --store my-store --floor 0.6 --dry-run --budget 50[/dim]
 
     [dim]hashloom bulk tagged.journal --store my-store --floor 0.6[/dim]
@@ -114,7 +143,7 @@ def bulk(
 
         with Engine(held, model=model) as engine, progress.stage("tagging"):
             must_answer(engine, {"--model": model})
-            work = Bulk(engine, Wanted(community, k, floor))
+            work = Bulk(engine, Wanted(community, k, floor), tell)
             if dry_run:
                 _show(work, budget)
                 return
@@ -129,7 +158,7 @@ def _show(work: Any, budget: int | None) -> None:
     changed = same = 0
     for line in work.plan(budget):
         changed, same = changed + (line.after != line.before), same + (line.after == line.before)
-        print(line.diff())
+        print(plain(line.diff(), keep=""))
     tell(f"{changed:,} posts would be tagged, {same:,} not; nothing was changed")
 
 
@@ -165,7 +194,13 @@ def retrain(
     folder: Folder = None,
     recipe: Annotated[
         list[str] | None,
-        typer.Option("--recipe", metavar="RECIPE", help="May be repeated. [default: those in use, else calibrated]"),
+        typer.Option(
+            "--recipe", metavar="RECIPE", help="May be repeated. Without it: those in use, as trained, else calibrated."
+        ),
+    ] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Change a setting of the one --recipe; it is remembered."),
     ] = None,
     every: Annotated[
         str | None, typer.Option("--every", metavar="24h", help="Again and again: 30m, 24h, 7d. Else once.")
@@ -174,10 +209,13 @@ def retrain(
         float, typer.Option("--drop", min=0, max=1, help="Not published if its NDCG@10 falls by more than this share.")
     ] = 0.1,
     seed: Annotated[int, typer.Option("--seed", help="For everything that is drawn by chance.")] = 0,
+    keep: Annotated[int, typer.Option("--keep", min=1, help="Keep so many of the models that it made.")] = 5,
 ) -> None:
     """Train on the store's posts and publish, where posts changed and the result holds; running services take it up.
 
     [dim]hashloom retrain --store my-store --recipe calibrated[/dim]
+
+    [dim]hashloom retrain --store my-store --recipe nearest --set neighbours=80[/dim]
 
     [dim]hashloom retrain --store my-store --every 24h[/dim]
     """
@@ -185,7 +223,7 @@ def retrain(
     while True:
         try:
             with store_at(store, folder) as held:
-                _round(held, recipe, drop, seed)
+                _round(held, _recipes(held, recipe or [], change or []), drop, seed, keep)
         except (ValueError, OSError, typer.Exit) as error:
             if pause is None:
                 raise
@@ -196,20 +234,30 @@ def retrain(
         time.sleep(pause)
 
 
-def _round(store: Store, recipes: list[str] | None, drop: float, seed: int) -> None:
+def _round(store: Store, recipes: list[dict[str, Any]], drop: float, seed: int, keep: int) -> None:
     from hashloom.serve import upkeep
 
-    if store.folder is None:
-        _no_folder(store)
-    for name in recipes or upkeep.recipes_in_use(store) or ["calibrated"]:
-        settings = recipe_of(name)
+    for settings in recipes:
+        name = settings["name"]
         with progress.stage(f"training {name}"):
-            made = upkeep.retrain(store, settings, drop=drop, seed=seed)
+            made = upkeep.retrain(store, settings, drop=drop, seed=seed, keep=keep, say=tell)
         if made.model is None:
             tell(f"{made.name}: {name} has learnt from these very posts already; nothing to do")
             continue
         told = "" if made.measured is None else f", NDCG@10 {made.measured:.3f} on the latest before it learnt them"
         tell(f"{made.name} {made.model.digest[:12]}: {name} of {made.posts:,} posts published{told}")
+
+
+def _recipes(store: Store, names: list[str], changes: list[str]) -> list[dict[str, Any]]:
+    """What is trained: the recipes named, else those in use, as they were changed, else ``calibrated``."""
+    from hashloom.data.read import BadInput
+    from hashloom.serve.upkeep import recipes_in_use
+
+    if store.folder is None:
+        _no_folder(store)
+    if changes and len(names) != 1:
+        raise BadInput("--set: of which recipe? Name one with --recipe; later rounds remember its settings")
+    return [recipe_of(name, changes) for name in names] or recipes_in_use(store) or [recipe_of("calibrated")]
 
 
 def _no_folder(store: Store) -> None:
@@ -248,12 +296,23 @@ def forget(
 
         proofs = [upkeep.forget(held, name, community, backups, tell) for name in authors]
     for name, said in zip(authors, proofs):
-        where = ", ".join(f"{count:,} {kind}" for kind, count in said["store"]["removed"].items() if count)
-        tell(f"{name}: {where or 'nothing was there'}; {_left(said)}")
+        tell(_told(name, said))
         if proof:
             print(json.dumps(said, ensure_ascii=False))
-    if not all(said["store_and_published_models_clean"] for said in proofs):
+    if not all(said["complete"] for said in proofs):
         raise typer.Exit(1)
+
+
+def _told(name: str, proof: dict[str, Any]) -> str:
+    """A proof in one line."""
+    where = ", ".join(f"{count:,} {kind}" for kind, count in proof["store"]["removed"].items() if count)
+    held = any(one["removed"] or one["left"] for one in proof["models"])
+    held = held or any(one["posts"] or one["feedback"] for one in proof["backups"])
+    if not (where or held or proof["trained_with_the_posts"]):
+        return f"no post or feedback of {name!r} was found; check the spelling. The name is refused from now on"
+    learnt = "; weights and vocabularies that were trained stay until: hashloom retrain"
+    said = f"{name}: {where or 'nothing was in the store'}; {_left(proof)}"
+    return said + (learnt if proof["trained_with_the_posts"] else "")
 
 
 def _left(proof: dict[str, Any]) -> str:

@@ -15,29 +15,38 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from hashloom import client_sending as sending
 from hashloom import client_things as things
 from hashloom.client_things import (
     MAX_ANSWER,
     Answer,
+    Day,
     Deleted,
+    DraftFields,
+    DraftRow,
     Event,
     Forecast,
     ForecastAnswer,
+    Key,
+    Me,
     Model,
     NotAllowed,
     NotFound,
+    PostFields,
+    PostRow,
     Put,
     Reason,
     Refused,
+    Role,
     ServiceError,
     Space,
     Suggestion,
     TooMany,
     Unavailable,
+    Uncertain,
 )
 
 MOST_WAIT = 30.0
@@ -86,18 +95,20 @@ class Client:
 
     # ---- suggestions and forecasts
 
-    def suggest(self, text: str = "", *, pictures: Sequence[Path | bytes] = (), **draft: Any) -> Answer:
+    def suggest(self, text: str = "", *, pictures: Sequence[Path | bytes] = (),
+                **draft: Unpack[DraftFields]) -> Answer:  # fmt: skip
         """Tags for a draft. ``draft``: community, user, post_id, k, language, platform, chosen, unwanted, explain, …"""
         body = {"text": text, **draft}
         said = self._pictured("suggest", body, pictures) if pictures else self._send("POST", "suggest", body, safe=True)
         return things.answer(said)
 
-    def suggest_many(self, drafts: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    def suggest_many(self, drafts: Sequence[DraftRow]) -> list[Answer]:
         """Tags for many drafts, one answer each, in their order."""
         said = self._send("POST", "suggest/many", {"drafts": list(drafts)}, safe=True)
         return [things.answer(one) for one in said["answers"]]
 
-    def forecast(self, text: str = "", *, pictures: Sequence[Path | bytes] = (), **draft: Any) -> ForecastAnswer:
+    def forecast(self, text: str = "", *, pictures: Sequence[Path | bytes] = (),
+                 **draft: Unpack[DraftFields]) -> ForecastAnswer:  # fmt: skip
         """The attention a draft is expected to get; ``draft`` is as for ``suggest``."""
         body = {"text": text, **draft}
         said = (
@@ -114,39 +125,50 @@ class Client:
     def complete(self, community: str, start: str, *, k: int = 10, user: str | None = None) -> list[str]:
         """Tags of a community that begin as typed."""
         query = {"q": start, "k": k} | ({"user": user} if user is not None else {})
-        return [one["tag"] for one in self._send("GET", f"autocomplete/{_place(community)}", query=query)["tags"]]
+        return [
+            one["tag"] for one in self._send("GET", f"autocomplete/{sending.place(community)}", query=query)["tags"]
+        ]
 
     def trends(self, community: str, *, k: int = 20) -> list[dict[str, Any]]:
         """What is used now in a community: tag, worth, authors, uses."""
-        found: list[dict[str, Any]] = self._send("GET", f"trends/{_place(community)}", query={"k": k})["trends"]
+        found: list[dict[str, Any]] = self._send("GET", f"trends/{sending.place(community)}", query={"k": k})["trends"]
         return found
+
+    def communities(self) -> dict[str, int]:
+        """The communities in reach of the key, with the number of their posts."""
+        found: dict[str, int] = self._send("GET", "communities")["communities"]
+        return found
+
+    def me(self) -> Me:
+        """Role, community and limits of the key."""
+        return Me(**things.known(Me, self._send("GET", "me")))
 
     # ---- posts and feedback
 
-    def put_post(self, community: str, id: str, **post: Any) -> str:
+    def put_post(self, community: str, id: str, **post: Unpack[PostFields]) -> str:
         """Put a post, or its edit: ``new``, ``changed`` or ``same``; ``post`` has text, user, created_at, tags, …"""
-        return str(self._send("PUT", _post(community, id), _plain(post), safe=True)["status"])
+        return str(self._send("PUT", sending.post(community, id), sending.plain(post), safe=True)["status"])
 
-    def change_post(self, community: str, id: str, **parts: Any) -> str:
+    def change_post(self, community: str, id: str, **parts: Unpack[PostFields]) -> str:
         """Change parts of a post that is there."""
-        return str(self._send("PATCH", _post(community, id), _plain(parts))["status"])
+        return str(self._send("PATCH", sending.post(community, id), sending.plain(parts))["status"])
 
-    def put_posts(self, posts: Sequence[Mapping[str, Any]]) -> Put:
+    def put_posts(self, posts: Sequence[PostRow]) -> Put:
         """Put many posts, each with its ``id`` and ``community``; at most as many as the service takes at once."""
-        return things.put(self._send("POST", "posts", {"posts": [_plain(one) for one in posts]}, safe=True))
+        return things.put(self._send("POST", "posts", {"posts": [sending.plain(one) for one in posts]}, safe=True))
 
     def get_post(self, community: str, id: str) -> dict[str, Any]:
         """A post as stored."""
-        return self._send("GET", _post(community, id))
+        return self._send("GET", sending.post(community, id))
 
     def delete_post(self, community: str, id: str) -> bool:
         """Delete a post for good; False: it was not there."""
-        return bool(self._send("DELETE", _post(community, id), safe=True)["deleted"])
+        return bool(self._send("DELETE", sending.post(community, id), safe=True)["deleted"])
 
     def put_picture(self, community: str, picture: Path | bytes) -> str:
-        """Keep a picture; gives its SHA-256, which a post names among its ``images``."""
-        files = [("picture", _content(picture))]
-        return str(self._form(f"pictures/{_place(community)}", {}, files)["sha256"])
+        """Keep a community's picture; gives its name there, which the community's posts have among ``images``."""
+        files = [("picture", sending.content(picture))]
+        return str(self._form(f"pictures/{sending.place(community)}", {}, files)["sha256"])
 
     def feedback(self, events: Sequence[Mapping[str, Any]]) -> Put:
         """Say what authors did with tags: each with post_id, tag, event and, where known, community, user, rank, model.
@@ -163,40 +185,55 @@ class Client:
             raise Refused(422, put.refused[0][1])
         return put.new == 1
 
+    def quality(self, community: str, *, days: int = 30) -> list[Day]:
+        """How suggestions fared lately, day by day."""
+        rows = self._send("GET", f"quality/{sending.place(community)}", query={"days": days})["days"]
+        return [Day(**things.known(Day, one)) for one in rows]
+
+    def review(self, community: str, *, k: int = 20) -> list[Uncertain]:
+        """Posts whose tags want a look, the most doubtful first."""
+        rows = self._send("GET", f"review/{sending.place(community)}", query={"k": k})["posts"]
+        return [things.uncertain(one) for one in rows]
+
     # ---- tag spaces
 
     def space(self, community: str) -> Space:
         """A community's tag space."""
-        return things.space(self._send("GET", f"spaces/{_place(community)}"))
+        return things.space(self._send("GET", f"spaces/{sending.place(community)}"))
 
     def put_space(self, space: Space, *, why: str = "") -> Space:
         """Set a community's whole tag space."""
         body = {name: getattr(space, name) for name in ("tags", "closed", "aliases", "describe")}
         body |= {"denied": list(space.denied), "why": why}
-        return things.space(self._send("PUT", f"spaces/{_place(space.community)}", body, safe=True))
+        return things.space(self._send("PUT", f"spaces/{sending.place(space.community)}", body, safe=True))
 
     def change_space(self, community: str, *, closed: bool | None = None, add: Sequence[str] = (),
                      remove: Sequence[str] = (), why: str = "") -> Space:  # fmt: skip
         """Open or close a tag space, add and remove tags."""
         body = {"closed": closed, "add": list(add), "remove": list(remove), "why": why}
-        return things.space(self._send("PATCH", f"spaces/{_place(community)}", body))
+        return things.space(self._send("PATCH", f"spaces/{sending.place(community)}", body))
 
     def deny(self, community: str, add: Sequence[str] = (), remove: Sequence[str] = (), why: str = "") -> Space:
         """Deny tags, or allow them again."""
         body = {"add": list(add), "remove": list(remove), "why": why}
-        return things.space(self._send("PATCH", f"spaces/{_place(community)}/denied", body))
+        return things.space(self._send("PATCH", f"spaces/{sending.place(community)}/denied", body))
 
     def alias(self, community: str, aliases: Mapping[str, str | None], why: str = "") -> Space:
         """Let names stand for other tags; None ends one."""
         body = {"aliases": dict(aliases), "why": why}
-        return things.space(self._send("PATCH", f"spaces/{_place(community)}/aliases", body))
+        return things.space(self._send("PATCH", f"spaces/{sending.place(community)}/aliases", body))
 
     def merge(self, community: str, tags: Sequence[str], into: str, why: str = "") -> Space:
         """Make several tags one."""
         body = {"tags": list(tags), "into": into, "why": why}
-        return things.space(self._send("POST", f"spaces/{_place(community)}/merge", body))
+        return things.space(self._send("POST", f"spaces/{sending.place(community)}/merge", body))
 
-    # ---- models, authors, health
+    def duplicates(self, community: str) -> list[tuple[str, str]]:
+        """Keys of tags that look alike, in pairs."""
+        rows = self._send("GET", f"spaces/{sending.place(community)}/duplicates")["pairs"]
+        return [(str(a), str(b)) for a, b in rows]
+
+    # ---- models, keys, authors, health
 
     def models(self) -> list[Model]:
         """All models that the service keeps."""
@@ -215,21 +252,39 @@ class Client:
         """Compare a candidate on live drafts, unseen; None ends that."""
         return self._published(name, "shadow", {"digest": digest})
 
+    def drop_model(self, name: str, digest: str) -> None:
+        """Remove a model and its folder; ``Refused`` for the published one, the one to roll back to and the shadow."""
+        self._published(name, "drop", {"digest": digest})
+
     def _published(self, name: str, what: str, body: dict[str, Any] | None) -> str | None:
-        said: str | None = self._send("POST", f"models/{_part(name)}/{what}", body)["published"]
+        said: str | None = self._send("POST", f"models/{sending.part(name)}/{what}", body)["published"]
         return said
 
     def status(self) -> dict[str, Any]:
         """How the service fares."""
         return self._send("GET", "status")
 
+    def keys(self) -> list[Key]:
+        """Keys in reach, without their secrets."""
+        return [things.access(one) for one in self._send("GET", "keys")["keys"]]
+
+    def new_key(self, role: Role, *, community: str | None = None, rate: float | None = None,
+                note: str = "") -> tuple[str, str]:  # fmt: skip
+        """Make a key: its id, and its secret, which is told this once. ``community`` None: the maker's own scope."""
+        said = self._send("POST", "keys", {"role": role, "community": community, "rate": rate, "note": note})
+        return str(said["id"]), str(said["secret"])
+
+    def revoke_key(self, id: str) -> bool:
+        """End a key; False: it had been before."""
+        return bool(self._send("DELETE", f"keys/{sending.part(id)}", safe=True)["revoked"])
+
     def export_author(self, user: str) -> dict[str, Any]:
         """Everything held about an author."""
-        return self._send("GET", f"authors/{_part(user)}")
+        return self._send("GET", f"authors/{sending.part(user)}")
 
     def forget_author(self, user: str) -> dict[str, Any]:
         """Forget an author for good; says where something was, and what is left there (nothing, or it is a fault)."""
-        return self._send("DELETE", f"authors/{_part(user)}", safe=True)
+        return self._send("DELETE", f"authors/{sending.part(user)}", safe=True)
 
     def ready(self) -> bool:
         """Whether the service can answer; needs no key. Tries once."""
@@ -248,13 +303,13 @@ class Client:
         return self._ask(method, url, content, "application/json", safe or method == "GET")
 
     def _pictured(self, path: str, draft: Mapping[str, Any], pictures: Sequence[Path | bytes]) -> dict[str, Any]:
-        files = [("picture", _content(one)) for one in pictures]
+        files = [("picture", sending.content(one)) for one in pictures]
         return self._form(f"{path}/pictures", {"draft": json.dumps(draft, allow_nan=False)}, files)
 
     def _form(self, path: str, values: Mapping[str, str], files: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
         mark = uuid.uuid4().hex
-        parts = [_form_part(mark, name, None, value.encode("utf-8")) for name, value in values.items()]
-        parts += [_form_part(mark, name, f"{name}{at}", content) for at, (name, content) in enumerate(files)]
+        parts = [sending.form_part(mark, name, None, value.encode("utf-8")) for name, value in values.items()]
+        parts += [sending.form_part(mark, name, f"{name}{at}", content) for at, (name, content) in enumerate(files)]
         content = b"".join([*parts, f"--{mark}--\r\n".encode()])
         return self._ask("POST", f"{self.address}/v1/{path}", content, f"multipart/form-data; boundary={mark}", True)
 
@@ -308,44 +363,6 @@ def _is_near(host: str) -> bool:
         return False
 
 
-def _part(name: str) -> str:
-    """A name as one part of an address; dots alone would be taken for folders.
-
-    >>> _part("a/b ü"), _part("..")
-    ('a%2Fb%20%C3%BC', '%2E%2E')
-    """
-    made = urllib.parse.quote(name, safe="")
-    return made.replace(".", "%2E") if not made.strip(".") else made
-
-
-def _place(community: str) -> str:
-    return _part(community) if community else "~"
-
-
-def _post(community: str, id: str) -> str:
-    return f"posts/{_place(community)}/{_part(id)}"
-
-
-def _content(picture: Path | bytes) -> bytes:
-    return picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-
-
-def _form_part(mark: str, name: str, file: str | None, content: bytes) -> bytes:
-    named = f'; filename="{file}"\r\nContent-Type: application/octet-stream' if file else ""
-    return f'--{mark}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'.encode() + content + b"\r\n"
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Moments as the API takes them; one without a zone is refused, since it could be any."""
-    made = dict(values)
-    for name, value in made.items():
-        if isinstance(value, datetime):
-            if value.tzinfo is None:
-                raise ValueError(f"{name} {value.isoformat()} has no time zone; give it one, such as datetime.UTC")
-            made[name] = value.isoformat()
-    return made
-
-
 def connect(address: str = "http://127.0.0.1:8000", key: str | None = None, **settings: Any) -> Client:
     """A client of a service that answers; raises ``Unavailable`` where it does not."""
     made = Client(address, key, **settings)
@@ -355,6 +372,7 @@ def connect(address: str = "http://127.0.0.1:8000", key: str | None = None, **se
 
 
 __all__ = [
-    "Answer", "Client", "Deleted", "Forecast", "ForecastAnswer", "Model", "NotAllowed", "NotFound", "Put", "Reason",
-    "Refused", "ServiceError", "Space", "Suggestion", "TooMany", "Unavailable", "connect",
+    "Answer", "Client", "Day", "Deleted", "DraftFields", "DraftRow", "Forecast", "ForecastAnswer", "Key", "Me", "Model",
+    "NotAllowed", "NotFound", "PostFields", "PostRow", "Put", "Reason", "Refused", "ServiceError", "Space",
+    "Suggestion", "TooMany", "Unavailable", "Uncertain", "connect",
 ]  # fmt: skip

@@ -8,11 +8,63 @@ import urllib.error
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 Event = Literal["shown", "accepted", "rejected", "typed"]
+Role = Literal["reader", "writer", "operator", "admin"]
 MAX_ANSWER = 64_000_000
 """Bytes of an answer; a longer one is refused."""
+
+# ---------------------------------------------------------------- what is sent
+
+
+class DraftFields(TypedDict, total=False):
+    """What is said of a draft beside its text and pictures; what is left out stands as the API has it."""
+
+    community: str | None
+    user: str | None
+    post_id: str | None
+    k: int
+    language: str | None
+    platform: str | None
+    chosen: Sequence[str]
+    unwanted: Sequence[str]
+    picture_urls: Sequence[str]
+    explain: bool
+    popularity: float | None
+    diversity: float | None
+    novelty: float | None
+    adaptive: bool | None
+
+
+class DraftRow(DraftFields, total=False):
+    """A draft among many."""
+
+    text: str
+
+
+class PostFields(TypedDict, total=False):
+    """A post's content. A moment needs a zone; ``images`` are names of pictures that ``put_picture`` gave."""
+
+    text: str
+    user: str | None
+    created_at: datetime | str | None
+    tags: Sequence[str]
+    images: Sequence[str]
+    language: str | None
+    views: float | None
+    likes: float | None
+    comments: float | None
+    popularity: float | None
+    reviewed: bool
+
+
+class PostRow(PostFields, total=False):
+    """A post among many, with its place."""
+
+    id: str
+    community: str | None
+
 
 # ---------------------------------------------------------------- what may go wrong
 
@@ -162,6 +214,52 @@ class Model:
     published: bool
     shadow: bool
     facts: Mapping[str, Any]
+    previous: bool = False
+    """The one to roll back to."""
+
+
+@dataclass(frozen=True)
+class Me:
+    """Role, community (None: all) and limits of the key that asks."""
+
+    role: str
+    community: str | None
+    limits: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Day:
+    """How suggestions fared on a day, written as in 2025-03-02."""
+
+    day: str
+    shown: int
+    accepted: int
+    rejected: int
+    typed: int
+
+
+@dataclass(frozen=True)
+class Uncertain:
+    """A post whose tags want a look, with what the model would say; the more doubtful the higher ``doubt``."""
+
+    id: str
+    text: str
+    tags: tuple[str, ...]
+    suggested: tuple[str, ...]
+    doubt: float
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key without its secret; ``community`` None: all, ``rate``: requests a second."""
+
+    id: str
+    role: str
+    community: str | None
+    rate: float | None
+    note: str
+    made_at: datetime
+    revoked_at: datetime | None
 
 
 # ---------------------------------------------------------------- made of what the service says
@@ -234,3 +332,15 @@ def space(said: Mapping[str, Any]) -> Space:
 def model(said: Mapping[str, Any]) -> Model:
     """A model of the service."""
     return Model(**known(Model, said) | {"added_at": datetime.fromisoformat(said["added_at"])})
+
+
+def uncertain(said: Mapping[str, Any]) -> Uncertain:
+    """A post that wants a look."""
+    lists = {"tags": tuple(said["tags"]), "suggested": tuple(said["suggested"])}
+    return Uncertain(**known(Uncertain, said) | lists)
+
+
+def access(said: Mapping[str, Any]) -> Key:
+    """A key without its secret."""
+    moments = {name: said[name] and datetime.fromisoformat(said[name]) for name in ("made_at", "revoked_at")}
+    return Key(**known(Key, said) | moments)

@@ -42,13 +42,22 @@ class TagSpace:
     def __post_init__(self) -> None:
         self.tags = {key(k): shown for k, shown in self.tags.items() if key(k)}
         self.aliases = {key(a): key(b) for a, b in self.aliases.items() if key(a) and key(b)}
-        self.describe = {key(k): text for k, text in self.describe.items()}
+        self.describe = {key(k): text for k, text in self.describe.items() if key(k)}
         self.denied = tuple(self.denied)
 
     @classmethod
     def of(cls, tags: Iterable[str], community: str = "", **settings: Any) -> Self:
         """From names in the form in which they are to be shown; the first of two with one key wins."""
         return cls(community, {key(tag): display(tag) for tag in unique(tags)}, **settings)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is said: open, no tag listed, renamed, denied or described.
+
+        >>> TagSpace("bakers").is_empty, TagSpace("bakers", closed=True).is_empty
+        (True, False)
+        """
+        return not (self.closed or self.tags or self.aliases or self.denied or self.describe)
 
     def resolve(self, tag: str) -> str | None:
         """The key that may be given for ``tag``; None where it is denied, empty, or not in a closed list."""

@@ -42,12 +42,14 @@ ROUTES: dict[tuple[str, str], tuple[str, bool, dict[str, Any]]] = {
     ("PATCH", "/v1/spaces/even/describe"): ("operator", False, {"json": {"describe": {"rye": "A grain"}}}),
     ("GET", "/v1/spaces/even/log"): ("operator", False, {}),
     ("GET", "/v1/spaces/even/duplicates"): ("operator", False, {}),
+    ("GET", "/v1/spaces/even/alike"): ("operator", False, {}),
     ("GET", "/v1/review/even"): ("operator", False, {}),
     ("GET", "/v1/models"): ("operator", True, {}),
     ("GET", "/v1/status"): ("operator", True, {}),
     ("POST", "/v1/models/recommender/publish"): ("operator", True, {"json": {"digest": "0" * 64}}),
     ("POST", "/v1/models/recommender/rollback"): ("operator", True, {}),
     ("POST", "/v1/models/recommender/shadow"): ("operator", True, {"json": {"digest": None}}),
+    ("POST", "/v1/models/recommender/drop"): ("operator", True, {"json": {"digest": "0" * 64}}),
     ("GET", "/v1/keys"): ("admin", False, {}),
     ("POST", "/v1/keys"): ("admin", False, {"json": {"role": "reader", "community": "even"}}),
     ("DELETE", "/v1/keys/000000000000"): ("admin", False, {}),
@@ -57,8 +59,8 @@ ROUTES: dict[tuple[str, str], tuple[str, bool, dict[str, Any]]] = {
 """Method and address → the role that it needs, whether for all communities, and what is sent."""
 OPEN = {("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/v1/openapi.json")}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE")
-PASSED = {200, 201, 404, 422}
-"""A picture that is none, a model or key that is not there: the request was let in."""
+PASSED = {200, 201, 404, 409, 422}
+"""A picture that is none, a model or key that is not there, nothing to go back to: the request was let in."""
 
 
 @pytest.fixture

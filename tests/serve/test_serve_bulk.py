@@ -15,8 +15,9 @@ import pytest
 
 from hashloom.serve import bulk
 from hashloom.serve.bulk import BadJournal, Bulk, Journal, Line, Wanted, undo
+from hashloom.serve.drafts import Answer, Draft
 from hashloom.serve.engine import Engine
-from hashloom.serve.held import UNREVIEWED, unreviewed
+from hashloom.serve.learnable import UNREVIEWED
 from hashloom.store import Store
 from hashloom.types import Post, Posts
 
@@ -53,7 +54,7 @@ def test_untagged_posts_are_tagged_the_others_stay(work: Bulk, tmp_path: Path) -
 def test_nothing_is_learnt_from_what_was_tagged(work: Bulk, tmp_path: Path) -> None:
     work.run(tmp_path / "journal")
     pairs = [("even", f"old{i}") for i in range(OLD)]
-    assert unreviewed(work.store, pairs) == set(pairs)
+    assert work.store.unreviewed(pairs) == set(pairs)
 
 
 def test_a_dry_run_says_what_the_run_then_does(work: Bulk, tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_undo_gives_the_archive_back_but_for_what_people_changed(work: Bulk, tmp
     after = everything(work.store)
     assert after.pop(("even", "old3")) == ("Rye", "MyOwn")
     assert after == {name: kept for name, kept in before.items() if name[1] not in ("old3", "old4")}
-    assert not unreviewed(work.store, [("even", f"old{i}") for i in range(OLD)])
+    assert not work.store.unreviewed([("even", f"old{i}") for i in range(OLD)])
     again = undo(work.store, tmp_path / "journal")
     assert again.gone == 2
 
@@ -94,7 +95,7 @@ def test_a_post_that_waited_for_review_waits_again_after_undo(work: Bulk, tmp_pa
     work.store.put_posts(Posts.of([Post("w", "rye flour", "even", "u0")]), source=UNREVIEWED)
     work.run(tmp_path / "journal")
     undo(work.store, tmp_path / "journal")
-    assert unreviewed(work.store, [("even", "w"), ("even", "old0")]) == {("even", "w")}
+    assert work.store.unreviewed([("even", "w"), ("even", "old0")]) == {("even", "w")}
 
 
 def test_a_promise_that_was_not_kept_is_kept_by_the_next_run(work: Bulk, tmp_path: Path) -> None:
@@ -147,6 +148,56 @@ def test_a_floor_leaves_the_unsure_untagged(
     for line in Bulk(engine_of(), Wanted(k=3, floor=floor)).plan():
         assert all(chance >= floor - 1e-4 for chance in line.chances)
         assert len(line.after) == len(line.chances)
+
+
+def test_two_runs_of_a_journal_do_not_meet(work: Bulk, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    work.run(path, posts=5)
+    before = everything(work.store)
+    with bulk._alone(path), Journal.read(path).at_work_now():
+        for again in (lambda: work.run(path), lambda: undo(work.store, path)):
+            with pytest.raises(BadJournal, match=rf"process {os.getpid()} on .*wait until it has ended"):
+                again()
+    assert everything(work.store) == before
+    assert work.run(path).tagged == OLD - 5
+    with pytest.raises(FileNotFoundError):
+        undo(work.store, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_run_after_a_sudden_end_says_so_and_one_after_an_orderly_end_does_not(work: Bulk, tmp_path: Path) -> None:
+    said: list[str] = []
+    work.say = said.append
+    code = CHILD.replace("bulk.BATCH = 2", "bulk._change = lambda *_: __import__('os')._exit(9)")
+    path = tmp_path / "journal"
+    command = [sys.executable, "-c", code, str(work.store.folder), str(path)]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, env=dict(os.environ), check=False)
+    assert ended.returncode == 9
+    assert work.run(path).tagged == OLD
+    assert len(said) == 1
+    assert "did not end by itself" in said[0]
+    work.run(path)
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_a_model_that_looks_at_pictures_is_shown_those_that_are_kept(
+    work: Bulk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sees: bool
+) -> None:
+    name = work.store.put_picture(b"a picture", "image/png", "pics")
+    work.store.put_posts(Posts.of([Post("shown", "rye", "pics", images=(name, "0" * 64, "/etc/hostname"))]))
+    seen: list[list[bytes]] = []
+    ask = work.engine.suggest_many
+
+    def asked(drafts: list[Draft]) -> list[Answer]:
+        seen.extend([Path(file).read_bytes() for file in draft.pictures] for draft in drafts)
+        return ask([replace(draft, pictures=()) for draft in drafts])
+
+    monkeypatch.setattr(work.engine, "suggest_many", asked)
+    work.engine.current.sees = sees
+    Bulk(work.engine, Wanted("pics", k=1)).run(tmp_path / "journal")
+    assert seen == [[b"a picture"] if sees else []]
+    assert not list(work.engine.spool.folder.glob("draft-*"))
 
 
 def test_a_journal_of_another_run_is_refused(work: Bulk, tmp_path: Path) -> None:

@@ -18,8 +18,12 @@ import uvicorn
 from hashloom.client import (
     Client,
     Deleted,
+    DraftFields,
+    DraftRow,
     NotAllowed,
     NotFound,
+    PostFields,
+    PostRow,
     Refused,
     ServiceError,
     TooMany,
@@ -63,6 +67,20 @@ def client(address: str) -> Client:
 
 
 # ---------------------------------------------------------------- the real service
+
+
+def test_models_that_are_not_in_use_are_dropped(client: Client, engine: Engine, models: dict[str, Path]) -> None:
+    digests = [engine.store.add_model("recommender", models[name]).digest for name in ("popular", "calibrated")]
+    client.publish("recommender", digests[1])
+    for needed in (engine.current.digest, engine.previous.digest):
+        with pytest.raises(Refused, match=r"is (published|the one to roll back to)\.") as told:
+            client.drop_model("recommender", needed)
+        assert told.value.status == 409
+    client.drop_model("recommender", digests[0])
+    assert not (engine.store.folder / "models" / "recommender" / digests[0]).exists()
+    with pytest.raises(NotFound):
+        client.drop_model("recommender", digests[0])
+    assert client.suggest("rye flour kneaded", community="even").model == digests[1]
 
 
 def test_suggestions_come_with_model_way_and_reasons(client: Client, engine: Engine) -> None:
@@ -133,6 +151,33 @@ def test_models_trends_authors_and_status(client: Client, engine: Engine) -> Non
     assert len(client.export_author("u0")["posts"]) == 6
     assert client.forget_author("u0")["left"] == {"posts": 0, "feedback": 0}
     assert client.export_author("u0")["posts"] == []
+
+
+def test_communities_keys_quality_review_and_duplicates(client: Client, engine: Engine) -> None:
+    assert set(client.communities()) == {"even", "odd"}
+    me = client.me()
+    assert (me.role, me.community, me.limits["max_k"]) == ("admin", None, 50)
+    client.change_space("even", add=["open-source", "OpenSource"])
+    assert client.duplicates("even") == [("open-source", "opensource")]
+    client.put_post("even", "look", text="rye flour kneaded", user="mo", tags=["Odd"], reviewed=False)
+    (doubted,) = [one for one in client.review("even", k=50) if one.id == "look"]
+    assert (doubted.tags, doubted.suggested[0], 0 <= doubted.doubt <= 1) == (("Odd",), "Rye", True)
+    client.say("accepted", "Rye", post_id="d1", community="even")
+    assert [(one.accepted, one.rejected) for one in client.quality("even", days=2)][-1:] == [(1, 0)]
+    admin = Client(client.address, client.new_key("admin")[1], retries=0)  # from the first key on, all need one
+    id, secret = admin.new_key("reader", community="even", rate=5, note="widget")
+    held = {one.id: one for one in list(admin.keys())}[id]
+    assert (held.role, held.community, held.rate, held.note, held.revoked_at) == ("reader", "even", 5, "widget", None)
+    assert held.made_at.tzinfo is not None
+    assert Client(client.address, secret).me().community == "even"
+    assert [admin.revoke_key(id), admin.revoke_key(id)] == [True, False]
+
+
+def test_what_may_be_sent_is_typed_as_the_service_has_it(engine: Engine) -> None:
+    made = make_app(engine, engine.store).openapi()["components"]["schemas"]
+    for typed, name in ((DraftRow, "DraftBody"), (PostFields, "PostBody"), (PostRow, "PostRow")):
+        assert set(typed.__annotations__) == set(made[name]["properties"]), name
+    assert set(DraftRow.__annotations__) == {*DraftFields.__annotations__, "text"}
 
 
 def test_what_is_wrong_is_raised_with_its_field(client: Client) -> None:

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hashloom.recommenders.linear import Linear
 from hashloom.serve.drafts import Draft
 from hashloom.serve.engine import Engine
-from hashloom.serve.held import UNREVIEWED
+from hashloom.serve.learnable import UNREVIEWED
 from hashloom.serve.shelf import Refused
 from hashloom.store import Feedback, NotThere, Store
 from hashloom.tag_space import TagSpace
@@ -417,3 +418,59 @@ def test_threads_end_with_the_engine(engine_of: New, publish: Publish) -> None:
         time.sleep(0.02)
     assert threading.active_count() <= before
     assert not engine.spool.folder.exists()
+
+
+def test_what_could_not_be_loaded_while_the_store_was_away_is_tried_again(
+    engine: Engine, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = engine.store.published
+
+    def away(name: str) -> None:
+        raise OSError("the database is away")
+
+    digest = publish("popular")
+    monkeypatch.setattr(engine.store, "published", away)
+    engine.sync()
+    assert engine.current is not None
+    assert engine.current.digest != digest
+    monkeypatch.setattr(engine.store, "published", asked)
+    engine.sync()
+    assert engine.current.digest == digest
+
+
+def test_a_sync_waits_for_a_model_that_another_thread_is_loading(
+    engine: Engine, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, begun = engine.shelf.load, threading.Event()
+
+    def slow(*given: Any) -> Any:
+        begun.set()
+        time.sleep(0.3)
+        return load(*given)
+
+    digest = publish("popular")
+    monkeypatch.setattr(engine.shelf, "load", slow)
+    engine.sync(beside=True)
+    assert begun.wait(5)
+    assert engine.current is not None
+    assert engine.current.digest != digest
+    engine.sync()
+    assert engine.current.digest == digest
+
+
+def test_a_forecaster_is_warmed_without_pictures_that_are_no_files(
+    store: Store, engine_of: New, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from world import town
+
+    from hashloom.forecasters.author_mean import AuthorMean
+
+    store.put_posts(Posts.of([Post("seen", "rye", "even", "u0", images=("0" * 64,), tags=("Rye",))]))
+    folder = AuthorMean().fit(town()[0]).save(tmp_path / "f")
+    store.publish("forecaster", store.add_model("forecaster", folder).digest)
+    engine = engine_of()
+    assert engine.forecaster is not None
+    assert not [
+        image for posts in engine._warming("forecaster") for images in posts.frame["images"] for image in images
+    ]
+    assert "no such file" not in caplog.text

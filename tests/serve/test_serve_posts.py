@@ -128,7 +128,7 @@ def test_pictures_are_checked_by_content(engine: Engine, store: Store) -> None:
     with asked(engine) as client:
         kept = client.post("/v1/pictures/even", files={"picture": ("x.gif", png(), "text/html")}).json()
         assert kept["kind"] == "image/png"
-        assert store.get_picture(kept["sha256"]) == png()
+        assert store.get_picture(kept["sha256"], "even") == png()
         put = client.put("/v1/posts/even/pic", json=LOAF | {"images": [kept["sha256"]]})
         assert put.json()["status"] == "new"
         for bad in (b"%PDF-1.7", b"<svg/>", b"", png()[:40], b"\x89PNG\r\n\x1a\n" + b"\0" * 64):
@@ -174,7 +174,7 @@ def test_models_are_published_rolled_back_and_compared_over_http(
     first, other = engine.current.digest, store.add_model("recommender", models["popular"])
     with asked(engine) as client:
         assert client.post("/v1/models/recommender/publish", json={"digest": "0" * 64}).status_code == 404
-        assert client.post("/v1/models/recommender/rollback").status_code == 404
+        assert client.post("/v1/models/recommender/rollback").status_code == 409
         shadow = client.post("/v1/models/recommender/shadow", json={"digest": other.digest}).json()
         assert shadow["serving"]["shadow"] == other.digest
         made = client.post("/v1/models/recommender/publish", json={"digest": other.digest}).json()

@@ -164,16 +164,16 @@ def _about(model: Any, manifest: Mapping[str, Any]) -> About:
         digest=str(manifest.get("digest", "")),
         date=str(manifest.get("created_at", "")),
         adds_up=getattr(model, "adds_up", False),
-        shown=_shown(model),
+        shown=part_shown(model),
     )
 
 
-def _shown(model: Any) -> float:
+def part_shown(model: Any) -> float:
     """The part of a picture that the model's encoder sees, that of the first inside it which has one."""
     encoder = getattr(model, "image", None)
     if encoder is not None:
         return float(getattr(encoder, "shown", 1.0))
-    return next((part for inside in model.inside() if (part := _shown(inside)) != 1.0), 1.0)
+    return next((part for inside in model.inside() if (part := part_shown(inside)) != 1.0), 1.0)
 
 
 def _told(model: Forecaster, posts: Posts, made: Any, manifest: Mapping[str, Any]) -> About:

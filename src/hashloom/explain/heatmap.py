@@ -111,6 +111,22 @@ def middle(size: tuple[int, int], part: float) -> Box:
     return (0.5 - wide / 2, 0.5 - high / 2, 0.5 + wide / 2, 0.5 + high / 2)
 
 
+def covered(path: str, part: float) -> Box:
+    """The square in the middle of a picture in a file, as it stands upright; ``part`` 1 or more: the whole picture.
+
+    Raises ``OSError`` where the file is no picture.
+    """
+    from PIL import Image
+
+    from hashloom.encoders.image._pictures import is_turned
+
+    if part >= 1:
+        return WHOLE
+    with Image.open(path) as image:
+        wide, high = image.size
+        return middle((high, wide) if is_turned(image) else (wide, high), part)
+
+
 def entropy(weights: Floats) -> float:
     """The entropy in bits of weights taken as shares: 0 where all lies in one place, log2(places) where it is even.
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from hashloom.explain.gather import EARLIER
+from hashloom.explain import heatmap
+from hashloom.explain.gather import EARLIER, part_shown
 from hashloom.serve.choosing import Gate, fitted
 from hashloom.serve.drafts import Draft, Suggested, Told, told, unscoped
 from hashloom.serve.learning import earlier_posts
+from hashloom.serve.lookups import Lookups
 from hashloom.serve.running import NoAnswer
 from hashloom.serve.shelf import Served
 from hashloom.serve.verdicts import Verdicts
 from hashloom.tags import key
 from hashloom.types import Marks, Post, Posts, Ranking, Reason
-
-if TYPE_CHECKING:
-    from hashloom.store import Store
 
 SLACK = 10
 """So many tags more than needed are asked for, since some will not pass the gate."""
@@ -63,7 +62,8 @@ def chosen(asked: Asked, ranking: Ranking, served: Served) -> list[tuple[str, Su
     rows = [Suggested(s.tag, s.score, min(1.0, max(0.0, s.score)) if sure else None) for s in ranking.suggestions]
     passed = list(asked.gate.through(rows))
     keys = [tag for tag, _ in passed]
-    order = asked.verdicts.reordered(asked.gate.community, keys, asked.gate.user)
+    chances = [one.score for _, one in passed] if sure else None
+    order = asked.verdicts.reordered(asked.gate.community, keys, asked.gate.user, chances)
     return [passed[at] for at in order]
 
 
@@ -72,7 +72,7 @@ def answered(asked: Asked, ranking: Ranking, served: Served) -> list[Suggested]:
     return fitted([one for _, one in chosen(asked, ranking, served)], asked.draft)
 
 
-def suggest(asked: Asked, served: Served, budget: float, store: Store) -> list[Suggested]:
+def suggest(asked: Asked, served: Served, budget: float, lookups: Lookups) -> list[Suggested]:
     """A model's suggestions for a draft, with reasons where they were asked for. Raises ``NoAnswer``."""
     draft = asked.draft
     ranking = served.running.ask(asker(asked.posts, asked.wide, draft.explain, draft.dials()), budget)[0]
@@ -86,19 +86,21 @@ def suggest(asked: Asked, served: Served, budget: float, store: Store) -> list[S
     why = {asked.gate.passes(s.tag): s.reasons for s in reversed(ranking.suggestions)}
     by_tag = {one.tag: tag for tag, one in passed} | {key(one.tag): tag for tag, one in passed}
     reasons = [why.get(by_tag.get(one.tag) or by_tag.get(key(one.tag)) or key(one.tag), ()) for one in found]
-    return _explained(asked, served, found, reasons, budget, store)
+    return _explained(asked, served, found, reasons, budget, lookups)
 
 
 def _explained(
-    asked: Asked, served: Served, found: list[Suggested], reasons: list[tuple[Reason, ...]], budget: float, store: Store
-) -> list[Suggested]:
+    asked: Asked, served: Served, found: list[Suggested], reasons: list[tuple[Reason, ...]], budget: float,
+    lookups: Lookups,
+) -> list[Suggested]:  # fmt: skip
     tags = [one.tag for one in found]
     try:
         marks, places = served.running.ask(lambda model: _looked(model, asked.posts, tags, reasons), budget)
     except NoAnswer:  # the suggestions stand without
         marks, places = {}, {}
+    marks = located(marks, asked.posts, part_shown(served.running.peek))
     kept = [own_reasons(row, asked.gate.community, places) for row in reasons]
-    earlier = quoted(store, asked.gate.community, kept)
+    earlier = quoted(lookups, asked.gate.community, kept)
     text, language = asked.posts.texts[0], asked.draft.language
     return [
         replace(one, reasons=told(row, text, language, earlier), marks=marks.get(one.tag))
@@ -113,6 +115,18 @@ def _looked(
     made = model.marks(Posts.concat([posts] * len(tags)), tags) if tags else []
     names = {one.where for row in reasons for one in row if one.source in EARLIER}
     return {tag: one for tag, one in zip(tags, made) if one is not None}, earlier_posts(model, names)
+
+
+def located(marks: dict[str, Marks], posts: Posts, part: float) -> dict[str, Marks]:
+    """Marks with the part of the first picture that their regions cover; an encoder sees ``part`` of its middle."""
+    pictures = posts[0].images
+    if not pictures or all(one.regions is None for one in marks.values()):
+        return marks
+    box = heatmap.covered(pictures[0], part)
+    return {
+        tag: replace(one, box=heatmap.WHOLE if one.kind == "occlusion" else box) if one.regions is not None else one
+        for tag, one in marks.items()
+    }
 
 
 def own_reasons(reasons: Sequence[Reason], community: str, places: Mapping[str, str]) -> list[Reason]:
@@ -135,15 +149,14 @@ def own_reasons(reasons: Sequence[Reason], community: str, places: Mapping[str, 
     return kept
 
 
-def quoted(store: Store, community: str, reasons: Sequence[Sequence[Reason]]) -> dict[str, Post]:
-    """The posts that reasons name, as far as the store has them."""
-    from hashloom.store import StoreError
-
+def quoted(lookups: Lookups, community: str, reasons: Sequence[Sequence[Reason]]) -> dict[str, Post]:
+    """The posts that reasons name, as far as the store has them and answers in time."""
     wanted = {one.where for row in reasons for one in row if one.source in EARLIER}
     try:
-        return {post.id: post for post in store.get_posts(community, wanted)} if wanted else {}
-    except StoreError:
-        return {}
+        found = lookups.ask(lambda store: store.get_posts(community, wanted)) if wanted else ()
+    except NoAnswer:
+        found = ()
+    return {post.id: post for post in found}
 
 
 def in_words(reasons: Sequence[Told], draft: Draft) -> tuple[Told, ...]:

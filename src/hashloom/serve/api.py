@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 
 from hashloom.serve import problems
 from hashloom.serve.auth import Keys
 from hashloom.serve.guard import Guard
 from hashloom.serve.metrics import Metrics
+from hashloom.serve.origins import Origins, checked
 from hashloom.serve.pages import page_routes
 from hashloom.serve.routes_operate import admin_routes, model_routes, open_routes, status_routes
-from hashloom.serve.routes_posts import post_routes
+from hashloom.serve.routes_posts import post_routes, sending_routes
 from hashloom.serve.routes_spaces import space_routes, space_views
 from hashloom.serve.routes_suggest import community_routes, suggest_routes
 from hashloom.serve.service import Service
@@ -34,15 +36,17 @@ Roles: reader (suggest, forecast, complete, trends), writer (posts, feedback), o
 (keys, authors); each may do what those before it may, within the community that the key is for."""
 
 ROUTES = (
-    suggest_routes, community_routes, post_routes, space_routes, space_views, model_routes, status_routes, admin_routes,
-    open_routes, page_routes,
+    suggest_routes, community_routes, post_routes, sending_routes, space_routes, space_views, model_routes,
+    status_routes, admin_routes, open_routes, page_routes,
 )  # fmt: skip
 
 
 def make_app(engine: Engine, store: Store, settings: ServeSettings | None = None) -> FastAPI:
     """The service as an ASGI application. The engine's thread runs as long as the application does."""
     settings = settings or engine.settings
-    service = Service(engine, store, settings, Keys(store, settings), Metrics())
+    service = Service(engine, store, settings, Keys(engine.lookups, settings), Metrics())
+    # The guard has read the body into memory; a second copy of its pictures on a disk, which may be full, is no gain.
+    MultiPartParser.spool_max_size = max(MultiPartParser.spool_max_size, settings.max_upload)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -59,6 +63,8 @@ def make_app(engine: Engine, store: Store, settings: ServeSettings | None = None
     for routes in ROUTES:
         app.include_router(routes(service))
     app.add_middleware(Guard, settings=settings, keys=service.keys, metrics=service.metrics)
+    if settings.origins:
+        app.add_middleware(Origins, origins=checked(settings.origins))
     app.state.service = service
     _describe_keys(app)
     return app

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fastapi import Request
 
 from hashloom.data.rows import clean
+from hashloom.serve import names
+from hashloom.serve.lookups import Lookups
 from hashloom.serve.problems import Problem
+from hashloom.serve.running import NoAnswer
 from hashloom.serve.settings import ServeSettings
 
 if TYPE_CHECKING:
     from hashloom.store import Key, Store
 
+T = TypeVar("T")
 ROLES = ("reader", "writer", "operator", "admin")
 """Each may do what those before it may."""
 NAMES = ("localhost", "127.0.0.1", "::1", "[::1]", "testserver")
-NAMELESS = "~"
-"""Stands in an address for the community without a name."""
 LONGEST_KEY = 200
+PATIENCE = 3.0
+"""Seconds in which the store must say whose a key is."""
+NEVER = (-math.inf, False)
+STANDING = 60.0
+"""For so many seconds more a key stands that was known, while the store is silent; a revocation then holds later."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +68,17 @@ class Caller:
 
 
 class Keys:
-    """Finds callers by their keys, and remembers them for a short while."""
+    """Finds callers by their keys, and remembers them for a short while.
 
-    def __init__(self, store: Store, settings: ServeSettings) -> None:
-        self.store = store
+    A store that fails or is silent stops nobody whose key it knew within the last minute.
+    """
+
+    def __init__(self, lookups: Lookups, settings: ServeSettings) -> None:
+        self.lookups = lookups
         self.settings = settings
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Caller]] = {}
-        self._any: tuple[float, bool] = (0.0, False)
+        self._any: tuple[float, bool] = NEVER
 
     def recent(self, secret: str) -> Caller | None:
         """The caller, where the key was found a moment ago."""
@@ -76,9 +87,20 @@ class Keys:
         return caller if until > monotonic() else None
 
     def find(self, secret: str) -> Caller | None:
-        """The caller who has this key; asks the store."""
-        key: Key | None = self.store.find_key(secret) if len(secret) <= LONGEST_KEY else None
+        """The caller who has this key; asks the store. Raises ``NoAnswer`` where that says nothing."""
+        if len(secret) > LONGEST_KEY:
+            return None
+        try:
+            key: Key | None = self._asked(lambda store: store.find_key(secret))
+        except NoAnswer:
+            with self._lock:
+                until, known = self._known.get(secret, (0.0, None))
+            if known is None or until + STANDING < monotonic():
+                raise
+            return known
         if key is None or key.role not in ROLES:
+            with self._lock:
+                self._known.pop(secret, None)
             return None
         caller = Caller(key.role, key.community, key.id, key.rate)
         with self._lock:
@@ -87,19 +109,32 @@ class Keys:
             self._known[secret] = (monotonic() + self.settings.key_seconds, caller)
         return caller
 
+    def were_there(self) -> bool | None:
+        """Whether the store held a key a moment ago; None where it must be asked again."""
+        until, there = self._any
+        return there if until >= monotonic() else None
+
     def are_there(self) -> bool:
-        """Whether the store holds a key that was not revoked."""
+        """Whether the store holds a key that was not revoked. Raises ``NoAnswer`` where it says nothing."""
         until, there = self._any
         if until < monotonic():
-            there = any(one.revoked_at is None for one in _all(self.store))
+            try:
+                there = any(one.revoked_at is None for one in self._asked(_all))
+            except NoAnswer:
+                if until + STANDING < monotonic():
+                    raise
+                return there
             self._any = (monotonic() + self.settings.key_seconds, there)
         return there
+
+    def _asked(self, work: Callable[[Store], T]) -> T:
+        return self.lookups.ask(work, PATIENCE, most=PATIENCE)
 
     def forget(self) -> None:
         """Ask the store anew from now on."""
         with self._lock:
             self._known.clear()
-            self._any = (0.0, False)
+            self._any = NEVER
 
 
 def _all(store: Store) -> list[Key]:
@@ -159,16 +194,18 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
-def needs(role: str, whole: bool = False) -> Callable[[Request], Caller]:
+def needs(role: str, whole: bool = False) -> Callable[[Request], Awaitable[Caller]]:
     """A dependency: the caller, if its role is at least this one; ``whole``: and its key is for all communities."""
 
-    def allowed(request: Request) -> Caller:
+    # A coroutine, though it awaits nothing: the frame would run a plain function in another thread.
+    async def allowed(request: Request) -> Caller:
         caller = caller_of(request)
         if not caller.may(role):
             raise Problem(403, f"This needs the role {role}.")
         if whole and caller.community is not None:
             raise Problem(403, "This needs a key for all communities.")
         _no_others(request)
+        _none_too_long(request)
         return caller
 
     return allowed
@@ -183,6 +220,14 @@ def _no_others(request: Request) -> None:
             raise Problem(422, errors=[{"field": name[:60], "message": "is not known here"}])
 
 
+def _none_too_long(request: Request) -> None:
+    """Refuse names in the address that are longer than those in a body may be."""
+    most = request.app.state.service.settings.max_name
+    for name, value in (*request.path_params.items(), *request.query_params.items()):
+        if len(str(value)) > most:
+            raise Problem(422, errors=[{"field": name, "message": f"at most {most:,}"}])
+
+
 def named(caller: Caller, community: str) -> str:
     """The community of an address; ``~`` stands for the one without a name."""
-    return caller.community_of("" if community == NAMELESS else community)
+    return caller.community_of(names.community_of(community))

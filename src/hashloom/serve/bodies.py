@@ -5,11 +5,22 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from hashloom.serve.settings import ServeSettings
 
 MOST = ServeSettings()
+UNKNOWN = 20
+"""So many unknown fields are each told of; more are refused at once."""
 
 
 def _no_surprise(value: datetime) -> datetime:
@@ -72,6 +83,14 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, value: Any) -> Any:
+        """Stop before hundreds of thousands of unknown fields are each told of."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields) + UNKNOWN:
+            raise ValueError(f"more than {UNKNOWN} unknown fields")
+        return value
+
 
 class Said(BaseModel):
     """Something answered."""
@@ -109,6 +128,7 @@ class DraftBody(Body):
     popularity: Dial | None = Field(None, description="How much often used tags are moved down")
     diversity: Dial | None = Field(None, description="How much tags like an earlier one are moved down")
     novelty: Dial | None = Field(None, description="How much new tags are moved up")
+    adaptive: YesNo | None = Field(None, description="Whether the list ends where it is expected to be best, up to k")
 
 
 class DraftsBody(Body):
@@ -133,7 +153,10 @@ class MarksSaid(BaseModel):
 
     kind: Literal["attention", "contribution", "occlusion"]
     words: list[tuple[str, float]]
-    regions: list[list[float]] | None
+    regions: list[list[float]] | None = Field(description="Of the first picture, row by row")
+    box: tuple[float, float, float, float] | None = Field(
+        description="The part of the picture that regions cover, in shares of its sides: left, top, right, bottom"
+    )
 
 
 class SuggestionSaid(BaseModel):
@@ -199,7 +222,7 @@ class PostBody(Body):
     created_at: When | None = Field(None, description="With a time zone")
     tags: Tags = []
     images: Annotated[list[Digest], Field(max_length=MOST.max_pictures)] = Field(
-        [], description="SHA-256 of pictures that were sent before"
+        [], description="Names of pictures that were sent before to this community"
     )
     language: Language | None = None
     views: Number | None = None
@@ -270,7 +293,7 @@ class PostSaid(Said):
 
 
 class PictureSaid(Said):
-    """The name of a picture that was kept: its SHA-256, to be named among a post's images."""
+    """The name of a picture that was kept, for the images of that community's posts: the SHA-256 of both."""
 
     sha256: str
     kind: str

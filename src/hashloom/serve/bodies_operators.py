@@ -1,4 +1,4 @@
-"""What operators send and get: tag spaces, trends, models, keys, authors."""
+"""What operators send and get: tag spaces, models, keys, authors."""
 
 from __future__ import annotations
 
@@ -108,33 +108,20 @@ class PairsSaid(Said):
     pairs: list[list[str]]
 
 
-class TrendSaid(BaseModel):
-    """A tag that is used now: what its authors' latest uses are worth."""
+class AlikeSaid(BaseModel):
+    """Two tags whose posts are alike, the more frequent one first; ``together`` counts posts with both."""
 
-    tag: str
-    worth: float
-    authors: int
-    uses: int
-
-
-class TrendsSaid(Said):
-    """What is used now."""
-
-    trends: list[TrendSaid]
+    tags: tuple[str, str]
+    likeness: float = Field(description="1: their posts hold the same words and tags; 0: as unlike as any two")
+    posts: tuple[int, int]
+    together: int
 
 
-class UsedSaid(BaseModel):
-    """A tag and how many authors used it."""
+class AlikesSaid(Said):
+    """Tags that may mean the same, the most alike first, and how many posts were looked at."""
 
-    tag: str
-    authors: int
-    uses: int
-
-
-class CompletedSaid(Said):
-    """Tags that begin as typed."""
-
-    tags: list[UsedSaid]
+    pairs: list[AlikeSaid]
+    looked_at: int
 
 
 class ModelSaid(BaseModel):
@@ -144,6 +131,7 @@ class ModelSaid(BaseModel):
     digest: str
     added_at: datetime
     published: bool
+    previous: bool = Field(description="The one to roll back to")
     shadow: bool
     facts: dict[str, Any]
 
@@ -239,38 +227,6 @@ class ForgottenSaid(Said):
     erased: bool
     models: bool
     at: datetime
-
-
-class CommunitiesSaid(Said):
-    """The communities in reach, with the number of their posts."""
-
-    communities: dict[str, int]
-
-
-class CallerSaid(Said):
-    """Who asks, and the limits of what may be asked."""
-
-    role: str
-    community: str | None
-    limits: dict[str, int]
-
-
-class PlatformSaid(BaseModel):
-    """What a platform takes, as known on the day ``checked``."""
-
-    name: str
-    limit: int | None
-    graphemes: int | None
-    bytes: int | None
-    sign: bool
-    source: str
-    checked: str
-
-
-class PlatformsSaid(Said):
-    """All platforms."""
-
-    platforms: list[PlatformSaid]
 
 
 class StatusSaid(Said):

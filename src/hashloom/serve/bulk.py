@@ -6,17 +6,22 @@ disk before the store is changed: after a sudden end, the next run finishes what
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hashloom.serve.drafts import Draft
-from hashloom.serve.held import UNREVIEWED, unreviewed
+from hashloom.serve.learnable import UNREVIEWED
+from hashloom.serve.pictures import NAME
 from hashloom.types import Post, Posts
 
 if TYPE_CHECKING:
@@ -99,13 +104,16 @@ class Journal:
     lines: list[Line] = field(default_factory=list)
     taken: int = 0
     """So many of the lines are in the store for sure."""
+    at_work: dict[str, Any] | None = None
+    """Which process works on it, or did until its sudden end."""
 
     @classmethod
     def open(cls, path: Path, header: dict[str, Any]) -> Journal:
         """The journal to go on with, or a new one. A half-written last line is cut off; another run's is refused."""
         if not path.exists() or _encoded(header).startswith(path.read_bytes()):
             made = cls(path, header)
-            path.unlink(missing_ok=True)  # ended before its first line was whole
+            if path.exists():
+                os.truncate(path, 0)  # ended before its first line was whole
             made._write([header])
             return made
         found = cls.read(path, cut=True)
@@ -135,6 +143,8 @@ class Journal:
         for row in rows:
             if "taken" in row:
                 self.taken = int(row["taken"])
+            elif "at_work" in row:
+                self.at_work = row["at_work"] and dict(row["at_work"])
             else:
                 lists = {name: tuple(row[name]) for name in ("before", "after", "chances")}
                 self.lines.append(Line(**row | lists))
@@ -151,12 +161,43 @@ class Journal:
         self.taken = len(self.lines)
         self._write([{"taken": self.taken}])
 
+    @contextmanager
+    def at_work_now(self) -> Iterator[None]:
+        """Note who works on it, and in the end that nobody does."""
+        self._write([{"at_work": {"process": os.getpid(), "host": socket.gethostname(), "since": _now()}}])
+        yield
+        self._write([{"at_work": None}])
+
     def _write(self, rows: Iterable[dict[str, Any]]) -> None:
-        # Ids of people's posts: for the owner alone.
-        with open(self.path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with open(self.path, "ab", opener=_private) as file:
             file.write(b"".join(map(_encoded, rows)))
             file.flush()
             os.fsync(file.fileno())
+
+
+@contextmanager
+def _alone(path: Path, mode: Literal["ab", "rb"] = "ab") -> Iterator[None]:
+    """One process at a time works on a journal; its end, also a sudden one, ends the claim."""
+    with open(path, mode, opener=_private) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadJournal(f"{path}: {_who(path)} works on it; wait until it has ended, or stop it") from None
+        yield
+
+
+def _who(path: Path) -> str:
+    at = Journal.read(path).at_work or {}
+    return f"another run (process {at.get('process', '?')} on {at.get('host', '?')}, since {at.get('since', '?')})"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _private(name: str, flags: int) -> int:
+    # Ids of people's posts: for the owner alone.
+    return os.open(name, flags, 0o600)
 
 
 def _encoded(row: dict[str, Any]) -> bytes:
@@ -172,6 +213,7 @@ class Bulk:
 
     engine: Engine
     wanted: Wanted
+    say: Callable[[str], None] = print
 
     @property
     def store(self) -> Store:
@@ -201,7 +243,16 @@ class Bulk:
 
         The budget is of posts looked at and of seconds. Whoever calls again goes on where it ended.
         """
-        began, journal, done = monotonic(), Journal.open(path, self.header()), Done()
+        header = self.header()
+        with _alone(path):
+            journal = Journal.open(path, header)
+            if journal.at_work:
+                self.say(f"{path}: {_who(path)} did not end by itself; this one goes on")
+            with journal.at_work_now():
+                return self._run(journal, posts, seconds)
+
+    def _run(self, journal: Journal, posts: int | None, seconds: float | None) -> Done:
+        began, done = monotonic(), Done()
         self._finish(journal, done)
         known = {(line.community, line.id) for line in journal.lines}
         asked = 0
@@ -226,8 +277,10 @@ class Bulk:
     def _lines(self, posts: list[Post], done: Done) -> list[Line]:
         """What the model says to posts; favourites, which a service falls back on, are not good enough here."""
         self.engine.sync()  # what was deleted or denied meanwhile
-        answers = self.engine.suggest_many([self._draft(post) for post in posts])
-        waiting = unreviewed(self.store, [(post.community, post.id) for post in posts])
+        with self._pictured(posts) as pictures:
+            drafts = [self._draft(post, shown) for post, shown in zip(posts, pictures)]
+            answers = self.engine.suggest_many(drafts)
+        waiting = self.store.unreviewed([(post.community, post.id) for post in posts])
         lines = []
         for post, answer in zip(posts, answers):
             if answer.way != "model":
@@ -238,8 +291,27 @@ class Bulk:
             lines.append(line)
         return lines
 
-    def _draft(self, post: Post) -> Draft:
-        return Draft(post.text, post.community, post.user, post.id, k=self.wanted.k, language=post.language)
+    @contextmanager
+    def _pictured(self, posts: list[Post]) -> Iterator[list[tuple[str, ...]]]:
+        """The pictures that the store keeps of each post, as files for as long as a model looks at them."""
+        current = self.engine.current
+        files: list[str] = []
+        made: list[tuple[str, ...]] = []
+        for post in posts if current is not None and current.sees else ():
+            names = [name for name in post.images if NAME.fullmatch(name)]
+            kept = [content for name in names if (content := self.store.get_picture(name, post.community))]
+            made.append(tuple(str(self.engine.spool.draft(content)) for content in kept))
+            files += made[-1]
+        try:
+            yield made or [()] * len(posts)
+        finally:
+            for file in files:
+                Path(file).unlink(missing_ok=True)
+
+    def _draft(self, post: Post, pictures: tuple[str, ...]) -> Draft:
+        return Draft(
+            post.text, post.community, post.user, post.id, k=self.wanted.k, language=post.language, pictures=pictures
+        )
 
     def _line(self, post: Post, answer: Answer, reviewed: bool) -> Line:
         floor = self.wanted.floor
@@ -258,7 +330,12 @@ class Bulk:
 
 def undo(store: Store, path: Path) -> Done:
     """Take the tags of a journal away again; posts that somebody has changed or deleted since are left alone."""
-    journal, done = Journal.read(path), Done()
+    with _alone(path, "rb"):
+        return _undone(store, Journal.read(path))
+
+
+def _undone(store: Store, journal: Journal) -> Done:
+    done = Done()
     for batch in _portions([line for line in journal.lines if line.after != line.before], 1_000):
         changed, gone = _change(store, [(line, line.after, line.before, line.reviewed) for line in batch])
         done.tagged, done.gone = done.tagged + changed, done.gone + gone

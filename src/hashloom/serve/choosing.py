@@ -80,6 +80,20 @@ class Gate:
             yield tag, replace(one, tag=self.shown(tag, one.tag))
 
 
+def looks(tags: Iterable[str], most: int) -> list[str]:
+    """The first tags (keys), without those that look like an earlier one.
+
+    >>> looks(["rye", "r\u0443e", "oat"], 5)
+    ['rye', 'oat']
+    """
+    made: dict[str, str] = {}
+    for tag in tags:
+        made.setdefault(skeleton(tag) or tag, tag)
+        if len(made) >= most:
+            break
+    return list(made.values())
+
+
 def favourites(gate: Gate, ranked: Iterable[tuple[str, int]]) -> list[Suggested]:
     """Suggestions from tags (keys) with the number of their authors, most first."""
     from hashloom.serve.drafts import Told

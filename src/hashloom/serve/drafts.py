@@ -12,7 +12,7 @@ from hashloom.types import Marks, Post, Posts, Reason
 
 Way = Literal["model", "previous model", "favourites", "none"]
 WAYS: tuple[Way, ...] = ("model", "previous model", "favourites", "none")
-DIALS = ("popularity", "diversity", "novelty")
+DIALS = ("popularity", "diversity", "novelty", "adaptive")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Draft:
     """A post that is being written. ``pictures`` are paths of files that were checked; tags are in any form.
 
     ``post_id`` names the post where it has an id already: tags rejected for it are not suggested again. Dials are
-    from 0 (off) to 1, None: as the model was published.
+    from 0 (off) to 1, None: as the model was published; so is ``adaptive``, with which a list may end before ``k``.
     """
 
     text: str = ""
@@ -37,6 +37,7 @@ class Draft:
     popularity: float | None = None
     diversity: float | None = None
     novelty: float | None = None
+    adaptive: bool | None = None
 
     def post(self) -> Post:
         """The draft as a post for a model; hashtags in its text become its tags.

@@ -22,6 +22,7 @@ from hashloom.serve.answering import Asked
 from hashloom.serve.drafts import Answer, Draft, ForecastAnswer, Health, Suggested, Way
 from hashloom.serve.following import Follower, News
 from hashloom.serve.ledger import Trend, Used
+from hashloom.serve.lookups import Lookups
 from hashloom.serve.pictures import Spool
 from hashloom.serve.running import NoAnswer
 from hashloom.serve.settings import ServeSettings
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hashloom.store import Store
 
 LOG = logging.getLogger(__name__)
+UNKNOWN = "nothing is known of this community yet: no posts and no list of tags"
 
 
 class Engine(Swapping):
@@ -54,6 +56,7 @@ class Engine(Swapping):
         self.store = store
         self.settings = settings or ServeSettings()
         self.folders = {"recommender": model, "forecaster": forecaster}
+        self.lookups = Lookups(store)
         self.spool = Spool()
         self.shelf = Shelf(store, self.settings, self.spool)
         self.refused: dict[str, str] = {}
@@ -66,6 +69,8 @@ class Engine(Swapping):
         self._swapping = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._loading: threading.Thread | None = None
+        self._telling: list[Future[None]] = []
         self._behind: datetime | None = None
         self.follower = Follower(store, self.settings)
         self.reload()
@@ -95,6 +100,7 @@ class Engine(Swapping):
             self._thread.join(5)
         for served in self.in_place():
             served.running.close()
+        self.lookups.close()
         self.spool.close()
 
     def __enter__(self) -> Self:
@@ -111,6 +117,9 @@ class Engine(Swapping):
         current, previous = self.current, self.previous
         asked, notes = self._asked(draft)
         made = self._along_the_chain(asked, current, previous)
+        if made.kind == "closed":  # others were put in place since
+            current, previous = self.current, self.previous
+            made = self._along_the_chain(asked, current, previous)
         took = (perf_counter() - began) * 1000
         if draft.dials() and made.way == "model" and current and not current.is_calibrated:
             notes.append("the published model has no dials; they changed nothing")
@@ -118,32 +127,44 @@ class Engine(Swapping):
         return replace(made, notes=tuple(notes), took_ms=round(took, 3))
 
     def _asked(self, draft: Draft) -> tuple[Asked, list[str]]:
-        from hashloom.store import StoreError
-
-        post, notes, rejected = draft.post(), [], set()
-        if draft.post_id:
+        post, notes, rejected, name = draft.post(), [], set[str](), draft.post_id
+        if name:
             try:
-                rejected = self.store.rejected(post.community, draft.post_id)
-            except StoreError as error:
+                rejected = self.lookups.ask(lambda store: store.rejected(post.community, name), self.settings.budget)
+            except NoAnswer as error:
                 notes.append("tags rejected for this post earlier could not be read")
-                LOG.warning("rejections cannot be read: %s", type(error).__name__)
+                LOG.warning("rejections cannot be read: %s", error.kind)
         follower, served = self.follower, self.current
         gate = choosing.Gate.of(
             draft, post, follower.spaces[post.community], follower.ledger, served.authors if served else {}, rejected,
             self.settings.least_authors,
         )  # fmt: skip
+        if not self._knows(post.community):
+            notes.append(UNKNOWN)
         return Asked(draft, Posts.of([replace(post, tags=())]), gate, follower.verdicts), notes
+
+    def _knows(self, community: str) -> bool:
+        """Whether the store or a model in place has anything of a community; a store that is away may have."""
+        follower, models = self.follower, (self.current, self.previous)
+        if follower.ledger.knows(community) or not follower.spaces[community].is_empty:
+            return True
+        if any(community in served.running.peek.favourites_ for served in models if served is not None):
+            return True
+        try:
+            return bool(self.lookups.ask(lambda store: store.count(community), self.settings.budget))
+        except NoAnswer:
+            return True
 
     def _along_the_chain(self, asked: Asked, current: Served | None, previous: Served | None) -> Answer:
         """The published model, else the one before it, else the favourites, else nothing."""
-        said, kind = [] if current else ["no model is published"], "" if current else "no model"
+        said, kind = [] if current else [self.lacking], "" if current else "no model"
         ways: list[tuple[Way, Served | None]] = [("model", current), ("previous model", previous)]
         for way, served in ways:
             if served is None:
                 continue
             asked = replace(asked, gate=replace(asked.gate, known=served.authors))
             try:
-                found = answering.suggest(asked, served, self.settings.budget, self.store)
+                found = answering.suggest(asked, served, self.settings.budget, self.lookups)
                 return Answer(tuple(found), served.digest, way, "; ".join(said), kind)
             except NoAnswer as error:
                 said.append(f"{way}: {error}")
@@ -195,7 +216,8 @@ class Engine(Swapping):
         both = [self._asked(draft) for draft in drafts]
         together, wide = Posts.concat([asked.posts for asked, _ in both]), max(asked.wide for asked, _ in both)
         try:
-            found = current.running.ask(answering.asker(together, wide, False, {}), self.settings.batch_budget)
+            ask = answering.asker(together, wide, False, {})
+            found = current.running.ask(ask, self.settings.batch_budget, last=True)
         except NoAnswer:
             return [self.suggest(draft) for draft in drafts]
         took = round((perf_counter() - began) * 1000 / len(drafts), 3)
@@ -209,7 +231,9 @@ class Engine(Swapping):
     def forecast(self, draft: Draft) -> ForecastAnswer:
         """What attention a draft with its chosen tags is expected to get."""
         began = perf_counter()
-        made = forecasting.forecast(draft, self.forecaster, self.settings.budget, self.store)
+        made = forecasting.forecast(draft, self.forecaster, self.settings.budget, self.lookups)
+        if made.kind == "closed":  # another was put in place since
+            made = forecasting.forecast(draft, self.forecaster, self.settings.budget, self.lookups)
         return replace(made, took_ms=round((perf_counter() - began) * 1000, 3))
 
     # ---- what a community uses
@@ -232,7 +256,7 @@ class Engine(Swapping):
             tag = gate.passes(trend.tag)
             if tag is not None:
                 made.setdefault(tag, trend)
-        return [(gate.shown(tag, tag), trend) for tag, trend in made.items()][:k]
+        return [(gate.shown(tag, tag), made[tag]) for tag in choosing.looks(made, k)]
 
     def complete(self, community: str, start: str, k: int = 10, user: str | None = None) -> list[tuple[str, Used]]:
         """Tags of a community that begin as typed, the most used first, then listed ones that nobody used yet."""
@@ -248,25 +272,37 @@ class Engine(Swapping):
         unused = (tag for tag in sorted(gate.space.tags) if tag.startswith(begins) and gate.passes(tag))
         for tag in unused if len(made) < k else ():
             made.setdefault(tag, Used(tag, 0, 0))
-        return [(gate.shown(tag, tag), used) for tag, used in made.items()][:k]
+        return [(gate.shown(tag, tag), made[tag]) for tag in choosing.looks(made, k)]
 
     # ---- following the store
 
     def sync(self, patience: float = 10.0, *, beside: bool = False) -> bool:
         """Take in what happened in the store, and wait until the models in place know it; False where one is behind.
 
-        Models that were published are loaded before this returns, or, with ``beside``, in a thread of their own.
+        Models that were published are loaded before this returns, also where another thread has begun to, or, with
+        ``beside``, in a thread of their own.
         """
         from concurrent.futures import wait
 
         with self._syncing:
-            told = self._take()
+            # What another thread has taken in may not have reached the models yet.
+            told = self._telling = [one for one in self._telling if not one.done()] + self._take()
             due, self.due = self.due, ""
-        if due and beside:
-            threading.Thread(target=self.reload, kwargs={"anew": due == "anew"}, daemon=True).start()
-        elif due:
-            self.reload(anew=due == "anew")
+            if due:
+                self._loading = threading.Thread(target=self._load, args=(due,), daemon=True)
+                self._loading.start()
+            loading = self._loading
+        if loading is not None and not beside:
+            loading.join()
         return not wait(told, patience).not_done
+
+    def _load(self, due: str) -> None:
+        """Load what is due; where the store is away, the next ``sync`` tries again."""
+        try:
+            self.reload(anew=due == "anew")
+        except Exception as error:  # the thread that asked for it goes on with the models in place
+            LOG.warning("what is published could not be loaded (%s); it is tried again", type(error).__name__)
+            self.due = "anew" if "anew" in (due, self.due) else due
 
     def _take(self) -> list[Future[None]]:
         """Take the news in and tell them to the models in place; ``due`` says whether others are to be loaded."""
@@ -288,8 +324,9 @@ class Engine(Swapping):
 
     def _drop(self, news: News) -> None:
         """Take deleted authors' drafts and pictures out."""
-        self.recent = deque((d for d in self.recent if not self._is_gone(d, news)), maxlen=self.recent.maxlen)
-        self.spool.forget(lambda name: self.store.get_picture(name) is not None)
+        # A copy first: others append to it meanwhile.
+        self.recent = deque((d for d in list(self.recent) if not self._is_gone(d, news)), maxlen=self.recent.maxlen)
+        self.spool.forget(self.store.holds_picture)
 
     def _is_gone(self, draft: Draft, news: News) -> bool:
         by_author = draft.user is not None and any(

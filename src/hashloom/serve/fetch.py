@@ -9,13 +9,17 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 HOPS = 3
 BLOCK = 65_536
 PORTS = {"http": 80, "https": 443}
+INNER = tuple(map(ipaddress.ip_network, ("fec0::/10", "64:ff9b:1::/48", "::ffff:0:0:0/96", "3fff::/20", "5f00::/16")))
+"""Networks that are not public, whatever the tables of older Pythons say."""
 Resolve = Callable[[str, int], list[str]]
 
 
@@ -47,7 +51,9 @@ def is_public(address: str) -> bool:
         inner = [at.ipv4_mapped, at.sixtofour, *(at.teredo or ())]
         if at in ipaddress.ip_network("64:ff9b::/96") or int(at) >> 32 == 0:
             inner.append(ipaddress.IPv4Address(int(at) & 0xFFFFFFFF))
-    return at.is_global and not at.is_multicast and all(one is None or one.is_global for one in inner)
+    if at.is_multicast or any(at in network for network in INNER):
+        return False
+    return at.is_global and all(one is None or one.is_global for one in inner)
 
 
 def fetch(url: str, most: int, seconds: float, *, resolve: Resolve = resolve) -> bytes:
@@ -99,15 +105,23 @@ class _Pinned(http.client.HTTPConnection):
         self._secure = parts.scheme == "https"
 
     def connect(self) -> None:
-        made = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock = made = socket.create_connection((self._address, self.port), self.timeout)
         if self._secure:
-            made = ssl.create_default_context().wrap_socket(made, server_hostname=self.host)
-        self.sock = made
+            self.sock = ssl.create_default_context().wrap_socket(made, server_hostname=self.host)
+
+    def cut(self) -> None:
+        """End what is under way; the timeout of a socket is for each piece, and a host that drips is never done."""
+        if self.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 def _ask(parts: SplitResult, address: str, most: int, end: float) -> tuple[bytes | None, str]:
     """The bytes, or None and where to ask next."""
     connection = _Pinned(parts, address, _left(end))
+    watch = threading.Timer(_left(end), connection.cut)
+    watch.daemon = True
+    watch.start()
     try:
         path = parts.path or "/"
         connection.request("GET", f"{path}?{parts.query}" if parts.query else path, headers={"Accept": "image/*"})
@@ -116,24 +130,25 @@ def _ask(parts: SplitResult, address: str, most: int, end: float) -> tuple[bytes
             return None, urljoin(parts.geturl(), answer.getheader("Location") or "")
         if answer.status != 200:
             raise NotFetched(f"the host answered {answer.status}")
-        return _read(connection, answer, most, end), ""
-    except (OSError, http.client.HTTPException, UnicodeError):
+        return _read(answer, most, end), ""
+    except NotFetched:
+        raise
+    except (OSError, http.client.HTTPException, ValueError):
         raise NotFetched("the host did not answer as it should") from None
     finally:
+        watch.cancel()
         connection.close()
 
 
-def _read(connection: _Pinned, answer: http.client.HTTPResponse, most: int, end: float) -> bytes:
+def _read(answer: http.client.HTTPResponse, most: int, end: float) -> bytes:
     parts, size = [], 0
     while part := answer.read1(BLOCK):
         size += len(part)
         if size > most:
             raise NotFetched(f"more than {most:,} bytes")
         parts.append(part)
-        if connection.sock is not None:
-            connection.sock.settimeout(_left(end))
-        elif monotonic() > end:
-            raise NotFetched("took too long")
+        _left(end)
+    _left(end)  # an end that came because the time was up is none
     return b"".join(parts)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hashloom.serve.held import reviewed
+from hashloom.serve.learnable import reviewed
 from hashloom.serve.learning import Pair
 from hashloom.serve.ledger import Ledger
 from hashloom.serve.settings import ServeSettings
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 AT_ONCE = 2_000
-OVERLAP = timedelta(minutes=5)
-"""Feedback is read again from so long before the last, since clocks of several services differ."""
 
 
 @dataclass
@@ -63,21 +61,19 @@ class Follower:
 
     def read_verdicts(self) -> None:
         """Read all feedback anew."""
-        made = Verdicts()
-        self._heard = datetime.now(UTC)
+        made = Verdicts(self.ledger.tagged if self.settings.learn else None)
+        self._heard = self.store.last_feedback()
         if self.settings.learn_from_feedback:
             made.put(self.store.feedback())
         self.verdicts = made
 
     def news(self, after: int | None = None) -> News | None:
         """What happened since (or after a number); None where nothing did. ``take`` makes it known."""
-        from hashloom.store import StoreError
+        from hashloom.store import TrimmedChanges
 
         try:
             changes = self.store.changes(self.seq if after is None else after, AT_ONCE)
-        except StoreError as error:
-            if "trimmed" not in str(error):
-                raise
+        except TrimmedChanges:
             LOG.warning("the log of changes was trimmed; everything is read anew")
             return News(self.seq, anew=True)
         return self._gathered(changes) if changes else None
@@ -120,10 +116,13 @@ class Follower:
             self.ledger.remove(community, ids)
         for community in news.spaces:
             self._read_space(community)
-        if news.authors or news.gone:
+        if any(not community for _, community in news.authors):
             self.read_verdicts()
         else:
             self._hear()
+            self._unhear({community for _, community in news.authors}, by_community)
+            if self.settings.learn:
+                self.verdicts.learnt(news.posts)
         self.seq = news.seq
 
     def _read_space(self, community: str) -> None:
@@ -137,8 +136,16 @@ class Follower:
 
     def _hear(self) -> None:
         if self.settings.learn_from_feedback:
-            since, self._heard = self._heard - OVERLAP, datetime.now(UTC)
-            self.verdicts.put(self.store.feedback(since=since))
+            last = self.store.last_feedback()  # what comes while this is read is read again, and known by its token
+            if last > self._heard:
+                self.verdicts.put(self.store.feedback(after_seq=self._heard))
+            self._heard = last
+
+    def _unhear(self, communities: set[str], gone: dict[str, list[str]]) -> None:
+        """Read the feedback of those communities anew from which some may have gone, with authors or posts."""
+        touched = communities | {community for community, ids in gone.items() if self.verdicts.about(community, ids)}
+        for community in touched if self.settings.learn_from_feedback else ():
+            self.verdicts.put_anew(community, self.store.feedback(community))
 
     def forgotten(self, mark: str, community: str, users: Iterable[str]) -> list[str]:
         """Those of the users for whom a deleted author's mark stands."""

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hashloom.serve.answering import own_reasons, quoted
 from hashloom.serve.drafts import Draft, ForecastAnswer, Forecasted, told
 from hashloom.serve.learning import earlier_posts
+from hashloom.serve.lookups import Lookups
 from hashloom.serve.running import NoAnswer
 from hashloom.serve.shelf import Served
 from hashloom.types import Posts
 
-if TYPE_CHECKING:
-    from hashloom.store import Store
 
-
-def forecast(draft: Draft, served: Served | None, budget: float, store: Store) -> ForecastAnswer:
+def forecast(draft: Draft, served: Served | None, budget: float, lookups: Lookups) -> ForecastAnswer:
     """The forecast of a draft with its chosen tags; where there is none, why."""
     post = draft.post()
     if served is None:
@@ -31,7 +29,7 @@ def forecast(draft: Draft, served: Served | None, budget: float, store: Store) -
         return ForecastAnswer(model=served.digest, why=f"model: {error}", kind=error.kind)
     one = made[0]
     kept = own_reasons(one.reasons, post.community, places)
-    reasons = told(kept, post.text, draft.language, quoted(store, post.community, [kept]), one.formula)
+    reasons = told(kept, post.text, draft.language, quoted(lookups, post.community, [kept]), one.formula)
     answer = Forecasted(one.value, one.low, one.high, one.formula, made.coverage, number, numbers, reasons)
     return ForecastAnswer(answer, served.digest, "model")
 

@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hashloom.serve.auth import Caller, Keys, is_loopback, is_own_name, is_own_page, secret_of
 from hashloom.serve.limits import BadJson, Buckets, parse
 from hashloom.serve.metrics import Metrics
+from hashloom.serve.names import path_of
 from hashloom.serve.problems import MEDIA, Problem, body_of
+from hashloom.serve.running import NoAnswer
 from hashloom.serve.settings import ServeSettings
 
 LOG = logging.getLogger("hashloom.serve.requests")
@@ -23,6 +25,7 @@ KEYED = ("/v1", "/metrics", "/docs")
 """How addresses begin that need a key."""
 FREE = ("/v1/openapi.json",)
 UPLOADS = ("/v1/suggest/pictures", "/v1/forecast/pictures", "/v1/pictures")
+WRONG_KEY = "This key is not known, or was revoked."
 _ID = re.compile("[A-Za-z0-9._-]{1,64}")
 HEADERS = {
     b"x-content-type-options": b"nosniff",
@@ -49,6 +52,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope["path"] = path_of(scope)
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         id = given if _ID.fullmatch(given) else uuid.uuid4().hex
@@ -78,12 +82,12 @@ class Guard:
         scope["state"]["charge"] = lambda cost: self._charge(caller, cost)
         if caller is not None:
             self._turn(caller)
-        body = await self._body(scope, headers, receive)
-        self.buffered += len(body)
+        held = _Held(self)
         try:
+            body = await self._body(scope, headers, receive, held)
             await self.app(scope, _replayed(body, receive), answer)
         finally:
-            self.buffered -= len(body)
+            self.buffered -= held.size
 
     # ---- who
 
@@ -97,7 +101,7 @@ class Guard:
             return await self._by_key(secret, client)
         if not needed:
             return None
-        if self.settings.open_on_loopback and is_loopback(client) and not await self._run(self.keys.are_there):
+        if self.settings.open_on_loopback and is_loopback(client) and not await self._are_keys():
             if not is_own_name(headers):
                 raise Problem(421)
             if not is_own_page(headers):
@@ -105,19 +109,26 @@ class Guard:
             return Caller("admin")
         raise Problem(401)
 
+    async def _are_keys(self) -> bool:
+        known = self.keys.were_there()
+        return bool(await self._run(self.keys.are_there)) if known is None else known
+
     async def _by_key(self, secret: str, client: str) -> Caller:
         caller = self.keys.recent(secret)
         if caller is None:
             caller = await self._run(self.keys.find, secret)
         if caller is None:
             wait = self.buckets.take(f"wrong {client}", self.settings.failures)
-            raise _later(wait) if wait else Problem(401)
+            raise _later(wait) if wait else Problem(401, WRONG_KEY if secret else "")
         return caller
 
     async def _run(self, work: Any, *args: Any) -> Any:
         if self._finding is None:  # made within the loop that it belongs to
             self._finding = anyio.CapacityLimiter(4)
-        return await anyio.to_thread.run_sync(work, *args, limiter=self._finding)
+        try:
+            return await anyio.to_thread.run_sync(work, *args, limiter=self._finding)
+        except NoAnswer:
+            raise Problem(503, "The store does not say whose key this is.", headers={"Retry-After": "5"}) from None
 
     # ---- how often
 
@@ -133,32 +144,36 @@ class Guard:
 
     # ---- what
 
-    async def _body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, held: _Held) -> bytes:
         upload = scope["path"].startswith(UPLOADS)
         most = self.settings.max_upload if upload else self.settings.max_body
+        if scope["state"]["caller"] is None:
+            most = 0  # no address that needs no key takes a body
         _check_length(headers, most)
         if headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
             raise Problem(415, "Compressed bodies are not taken.")
         try:
             async with asyncio.timeout(self.settings.body_seconds):
-                body = await self._read(receive, most)
+                body = await self._read(receive, most, held)
         except TimeoutError:
             raise Problem(408) from None
         if body and scope["method"] in ("POST", "PUT", "PATCH", "DELETE"):
-            await self._check(body, headers.get(b"content-type", b""), upload)
+            value = await self._checked(body, headers.get(b"content-type", b""), upload)
+            if not upload:
+                scope["state"]["json"] = value
         return body
 
-    async def _read(self, receive: Receive, most: int) -> bytes:
-        parts, size = [], 0
+    async def _read(self, receive: Receive, most: int, held: _Held) -> bytes:
+        parts: list[bytes] = []
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise Problem(400, "The body ended early.")
             part = message.get("body", b"")
-            size += len(part)
-            if size > most:
-                raise Problem(413, f"A body here has at most {most:,} bytes.")
-            if self.buffered + size > self.settings.max_buffered:
+            held.add(len(part))
+            if held.size > most:
+                raise _too_large(most)
+            if self.buffered > self.settings.max_buffered:
                 raise Problem(503, headers={"Retry-After": "1"})
             if part:
                 parts.append(part)
@@ -167,21 +182,33 @@ class Guard:
             if not message.get("more_body"):
                 return b"".join(parts)
 
-    async def _check(self, body: bytes, kind: bytes, upload: bool) -> None:
+    async def _checked(self, body: bytes, kind: bytes, upload: bool) -> Any:
+        """The value of a JSON body, which the routes are given (``reading``); of an upload, nothing."""
         media = kind.split(b";")[0].strip().lower()
         if upload and media != b"multipart/form-data":
             raise Problem(415, "Pictures are sent as multipart/form-data.")
         if upload:
-            return
+            return None
         if media != b"application/json":
             raise Problem(415, "A body here is application/json.")
         try:
             if len(body) > 65_536:
-                await self._run(parse, body, self.settings.max_depth)
-            else:
-                parse(body, self.settings.max_depth)
+                return await self._run(parse, body, self.settings.max_depth)
+            return parse(body, self.settings.max_depth)
         except BadJson as error:
             raise Problem(400, f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
+
+
+class _Held:
+    """What one request holds of all that is buffered, from its first byte on."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self.size = 0
+
+    def add(self, size: int) -> None:
+        self.size += size
+        self._guard.buffered += size
 
 
 class _Answer:
@@ -220,7 +247,11 @@ def _check_length(headers: dict[bytes, bytes], most: int) -> None:
     if not given.isdigit():
         raise Problem(400, "Content-Length is no number.")
     if len(given) > 12 or int(given) > most:
-        raise Problem(413, f"A body here has at most {most:,} bytes.")
+        raise _too_large(most)
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"A body here has at most {most:,} bytes." if most else "Nothing here takes a body.")
 
 
 def _later(seconds: float) -> Problem:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from hashloom.forecaster import Forecaster
-from hashloom.recommender import Recommender
+from hashloom.recommender import Recommender, hashed
 from hashloom.serve.drafts import scoped, unscoped, with_scoped_ids
 from hashloom.tag_space import TagSpace
+from hashloom.tags import skeleton
 from hashloom.types import Posts
 
 Model = Recommender | Forecaster
@@ -120,14 +124,26 @@ def set_space(model: Model, own: dict[str, TagSpace], community: str, space: Tag
     if community not in own:
         own[community] = copy.deepcopy(spaces.get(community) or TagSpace(community))
     if space is None:
-        spaces[community] = copy.deepcopy(own[community])
+        spaces[community] = copy.deepcopy(replace(own[community], tags=_not_forgotten(model, own[community])))
         return
     made = copy.deepcopy(space)
     if not space.closed:
         learnt = spaces.get(community)
-        known = own[community].tags | (learnt.tags if learnt and not learnt.closed else {})
+        known = _not_forgotten(model, own[community]) | (learnt.tags if learnt and not learnt.closed else {})
         made.tags = known | made.tags
     spaces[community] = made
+
+
+def _not_forgotten(model: Recommender, space: TagSpace) -> dict[str, str]:
+    """The tags that a model was trained with, without those that went with the last post that used them."""
+    import polars as pl
+
+    if not len(model.forgotten_):
+        return space.tags
+    frame = model.memory_.frame.filter(pl.col("community") == space.community)
+    used = set(frame["tags"].explode())
+    lost = np.isin(hashed([skeleton(tag) for tag in space.tags]), model.forgotten_)
+    return {tag: shown for (tag, shown), is_lost in zip(space.tags.items(), lost) if not is_lost or tag in used}
 
 
 def authors_of(model: Recommender, floor: int, anonymous: str) -> Authors:

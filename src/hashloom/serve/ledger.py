@@ -46,6 +46,13 @@ class Trend(NamedTuple):
     uses: int
 
 
+class _Counted(NamedTuple):
+    """Trends, and until when they hold if no post comes or goes: then a post that is dated later counts as well."""
+
+    trends: list[Trend]
+    until: float
+
+
 @dataclass
 class Place:
     """A community's posts and the uses of its tags, by author; ``forms`` count how each tag is written."""
@@ -54,6 +61,15 @@ class Place:
     uses: dict[str, Counter[str]] = field(default_factory=dict)
     forms: dict[str, Counter[str]] = field(default_factory=dict)
     ranked: list[Used] | None = None
+    changes: int = 0
+    trends: dict[tuple[float, float, int], _Counted] = field(default_factory=dict)
+    """By half life, days and least authors."""
+
+    def changed(self) -> None:
+        """What was counted of the posts before holds no longer."""
+        self.ranked = None
+        self.changes += 1
+        self.trends.clear()
 
 
 class Ledger:
@@ -88,11 +104,11 @@ class Ledger:
         author = sys.intern(user) if user is not None else NOBODY if self._one else f"\0{id}"
         shown = tuple(sys.intern(display(tag)) for tag in unique(tags))
         place.posts[id] = Held(author, at, shown)
+        place.changed()
         for form in shown:
             tag = key(form)
             place.uses.setdefault(tag, Counter())[author] += 1
             place.forms.setdefault(tag, Counter())[form] += 1
-        place.ranked = None
 
     def remove(self, community: str, ids: Iterable[str]) -> None:
         """Take posts out."""
@@ -109,13 +125,19 @@ class Ledger:
             tag = key(form)
             _less(place.uses, tag, held.author)
             _less(place.forms, tag, form)
-        place.ranked = None
+        place.changed()
         if not place.posts:
             del self._places[community]
 
     def knows(self, community: str) -> bool:
         """Whether the community has posts."""
         return community in self._places
+
+    def tagged(self, community: str, id: str) -> bool:
+        """Whether a post is among them and has tags."""
+        place = self._places.get(community)
+        held = place.posts.get(id) if place else None
+        return held is not None and bool(held.tags)
 
     def authors(self, community: str, tag: str) -> set[str]:
         """Who used a tag (key)."""
@@ -147,28 +169,24 @@ class Ledger:
         """What is used now, as ``recommenders.trending`` counts it: each author's latest use, which fades.
 
         Now is the moment of the latest post, but not later than the clock says; posts without a time are no part of
-        it, nor are tags that fewer than ``least`` authors have used in so many days.
+        it, nor are tags that fewer than ``least`` authors have used in so many days. They are counted anew when posts
+        of the community have come or gone.
         """
+        clock, asked = int(time() * 1e6), (half_life_days, days, least)
         with self._lock:
             place = self._places.get(community)
-            held = list(place.posts.values()) if place else []
-        clock = int(time() * 1e6)
-        dated = [one for one in held if UNDATED < one.at <= clock]
-        now = max((one.at for one in dated), default=0)
-        latest: dict[str, dict[str, int]] = {}
-        uses: Counter[str] = Counter()
-        for one in dated:
-            if now - one.at <= days * DAY:
-                for tag in map(key, one.tags):
-                    by = latest.setdefault(tag, {})
-                    by[one.author] = max(by.get(one.author, one.at), one.at)
-                    uses[tag] += 1
-        made = [
-            Trend(tag, sum(2.0 ** ((at - now) / DAY / half_life_days) for at in by.values()), len(by), uses[tag])
-            for tag, by in latest.items()
-            if len(by) >= least
-        ]
-        return sorted(made, key=lambda trend: (-trend.worth, -trend.authors, trend.tag))
+            if place is None:
+                return []
+            known = place.trends.get(asked)
+            if known is not None and clock < known.until:
+                return known.trends
+            held, changes = list(place.posts.values()), place.changes
+        made = _trends([one for one in held if UNDATED < one.at <= clock], *asked)
+        until = min((one.at for one in held if one.at > clock), default=float("inf"))
+        with self._lock:
+            if place.changes == changes:
+                place.trends[asked] = _Counted(made, until)
+        return made
 
     def completed(self, community: str, start: str, allowed: Callable[[str], bool], k: int) -> list[Used]:
         """Favourites whose key begins with what was typed, then those with a word that does; at most ``k``."""
@@ -188,6 +206,24 @@ class Ledger:
         with self._lock:
             places = [(community, self._places.get(community))] if community is not None else self._places.items()
             return [(c, id) for c, p in places if p for id, held in p.posts.items() if held.author == user]
+
+
+def _trends(dated: list[Held], half_life_days: float, days: float, least: int) -> list[Trend]:
+    now = max((one.at for one in dated), default=0)
+    latest: dict[str, dict[str, int]] = {}
+    uses: Counter[str] = Counter()
+    for one in dated:
+        if now - one.at <= days * DAY:
+            for tag in map(key, one.tags):
+                by = latest.setdefault(tag, {})
+                by[one.author] = max(by.get(one.author, one.at), one.at)
+                uses[tag] += 1
+    made = [
+        Trend(tag, sum(2.0 ** ((at - now) / DAY / half_life_days) for at in by.values()), len(by), uses[tag])
+        for tag, by in latest.items()
+        if len(by) >= least
+    ]
+    return sorted(made, key=lambda trend: (-trend.worth, -trend.authors, trend.tag))
 
 
 def _less(counts: dict[str, Counter[str]], tag: str, what: str) -> None:

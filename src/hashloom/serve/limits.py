@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
+_SIGN = re.compile(r'["\[\]{},]')
 KEPT = 10_000
 """So many buckets are kept; the one unused for longest goes first."""
+MOST_HOLDERS = 20_000
+"""So many lists and objects a body may have; the largest that the API takes, 1,000 posts, has about 3,000."""
+MOST_VALUES = 300_000
+"""So many values (commas, in fact) a body may have; the largest that the API takes, a tag space, has 200,000."""
 
 
 class BadJson(ValueError):
@@ -19,7 +25,10 @@ class BadJson(ValueError):
 
 
 def parse(body: bytes, depth: int = 20) -> Any:
-    """The value of a JSON body. Refused: bad UTF-8, lone surrogates, repeated keys, NaN, infinities, deep nesting.
+    """The value of a JSON body.
+
+    Refused: bad UTF-8, lone surrogates, repeated keys, NaN, infinities, deep nesting, and more values than any request
+    needs, since what is small as text may be large and slow as values.
 
     >>> parse(b'{"k": 1}')
     {'k': 1}
@@ -46,20 +55,28 @@ def parse(body: bytes, depth: int = 20) -> Any:
 
 
 def deepest(text: str, enough: int) -> int:
-    """How deep lists and objects lie in each other, strings apart; counting ends above ``enough``."""
-    most = depth = at = 0
-    while at < len(text):
-        sign = text[at]
+    """How deep lists and objects lie in each other, strings apart; counting ends above ``enough``.
+
+    Raises ``BadJson`` where there are more than ``MOST_HOLDERS`` of them, or more than ``MOST_VALUES`` commas.
+    """
+    most = depth = at = holders = commas = 0
+    while (found := _SIGN.search(text, at)) is not None:
+        sign, at = found[0], found.end()
         if sign == '"':
-            at = _end_of_string(text, at + 1)
+            at = _end_of_string(text, at) + 1
+        elif sign == ",":
+            commas += 1
         elif sign in "[{":
-            depth += 1
+            depth, holders = depth + 1, holders + 1
             most = max(most, depth)
-            if most > enough:
-                return most
-        elif sign in "]}":
+        else:
             depth -= 1
-        at += 1
+        if most > enough or depth < 0:  # with more ends than beginnings it is no JSON, as its reader will say
+            return most
+        if holders > MOST_HOLDERS:
+            raise BadJson(f"the body has more than {MOST_HOLDERS:,} lists and objects")
+        if commas > MOST_VALUES:
+            raise BadJson(f"the body has more than {MOST_VALUES:,} values")
     return most
 
 

@@ -35,6 +35,8 @@ DETAILS = {
     503: "The service cannot do this at the moment; repeat it later.",
 }
 """What is said where nothing more exact is."""
+TITLES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+"""Names as in RFC 9110, where versions of Python differ: a problem's ``type`` must not."""
 
 
 class Problem(HTTPException):
@@ -54,7 +56,7 @@ class Problem(HTTPException):
 
 def body_of(status: int, detail: str, request_id: str, errors: Sequence[Mapping[str, Any]] = ()) -> bytes:
     """A problem as JSON in ASCII, which any client can read whatever was sent."""
-    title = HTTPStatus(status).phrase
+    title = TITLES.get(status) or HTTPStatus(status).phrase
     slug = title.lower().replace(" ", "-")
     said: dict[str, Any] = {"type": f"urn:hashloom:problem:{slug}", "title": title, "status": status, "detail": detail}
     said |= {"request_id": request_id} | ({"errors": list(errors)} if errors else {})

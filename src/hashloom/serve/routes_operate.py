@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
@@ -25,19 +26,24 @@ from hashloom.serve.bodies_operators import (
     ShadowBody,
     StatusSaid,
 )
+from hashloom.serve.names import Name
 from hashloom.serve.problems import Problem
+from hashloom.serve.reading import Route
 from hashloom.serve.service import Service, answers, id_of
 from hashloom.serve.shelf import Refused
 
+if TYPE_CHECKING:
+    from hashloom.store import Store
+
+LOG = logging.getLogger(__name__)
 Operator = Annotated[Caller, Depends(needs("operator", whole=True))]
 Admin = Annotated[Caller, Depends(needs("admin"))]
 ModelName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-User = Annotated[str, Path(max_length=500)]
 
 
 def model_routes(service: Service) -> APIRouter:
     """Models: listed, published, rolled back, compared."""
-    router = APIRouter(prefix="/v1", responses=answers(404, 409), tags=["models"])
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers(404, 409), tags=["models"])
     engine, store = service.engine, service.store
 
     def serving() -> dict[str, str | None]:
@@ -50,20 +56,14 @@ def model_routes(service: Service) -> APIRouter:
         made = store.published(name)
         return ServingSaid(request_id=id_of(request), published=made.digest if made else None, serving=serving())
 
-    def carried_out(work: Callable[[], Any]) -> None:
-        if store.folder is None:
-            raise Problem(409, "This store keeps no models; open it with a folder.")
-        try:
-            work()
-        except Refused as error:
-            raise Problem(409, f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-
     @router.get("/models", summary="Models, which of them answer, and how a candidate fares")
     def models(caller: Operator, request: Request) -> ModelsSaid:
         rows = [
             ModelSaid(
-                name=one.name, digest=one.digest, added_at=one.added_at, published=one.published, shadow=one.shadow,
-                facts=one.facts,
+                name=one.name, digest=one.digest, added_at=one.added_at, published=one.published,
+                previous=one.previous, shadow=one.shadow,
+                # Marks of deleted authors stay here: names could be guessed against them.
+                facts={name: fact for name, fact in one.facts.items() if name != "cleaned_of"},
             )
             for one in (store.models() if store.folder else ())
         ]  # fmt: skip
@@ -74,25 +74,46 @@ def model_routes(service: Service) -> APIRouter:
 
     @router.post("/models/{name}/publish", summary="Let a model of the store answer, once it is checked and warm")
     def publish(name: ModelName, body: DigestBody, caller: Operator, request: Request) -> ServingSaid:
-        carried_out(lambda: engine.publish(name, body.digest))
+        _carried_out(store, lambda: engine.publish(name, body.digest))
         return done(name, request)
 
     @router.post("/models/{name}/rollback", summary="Let the model published before answer again")
     def rollback(name: ModelName, caller: Operator, request: Request) -> ServingSaid:
-        carried_out(lambda: engine.roll_back(name))
+        _carried_out(store, lambda: engine.roll_back(name), Problem(409, "There is no earlier model to go back to."))
         return done(name, request)
 
     @router.post("/models/{name}/shadow", summary="Compare a candidate on live drafts, unseen")
     def shadow(name: ModelName, body: ShadowBody, caller: Operator, request: Request) -> ServingSaid:
-        carried_out(lambda: engine.set_shadow(name, body.digest))
+        _carried_out(store, lambda: engine.set_shadow(name, body.digest))
+        return done(name, request)
+
+    @router.post("/models/{name}/drop", summary="Remove a model that is not in use, folder and all")
+    def drop(name: ModelName, body: DigestBody, caller: Operator, request: Request) -> ServingSaid:
+        _carried_out(store, lambda: store.drop_model(name, body.digest))
         return done(name, request)
 
     return router
 
 
+def _carried_out(store: Store, work: Callable[[], Any], lacking: Problem | None = None) -> None:
+    """Do it; ``lacking`` is said where the model that it needs is not there."""
+    from hashloom.store import InUse, NotThere
+
+    if store.folder is None:
+        raise Problem(409, "This store keeps no models; open it with a folder.")
+    try:
+        work()
+    except NotThere as error:
+        LOG.info("%s", error)  # it may also say that a folder is damaged
+        raise lacking or Problem(404, "The store holds no such model.") from None
+    except (InUse, Refused) as error:
+        said = str(error).split("; drop it")[0]
+        raise Problem(409, f"{said[:1].upper()}{said[1:]}.") from None
+
+
 def status_routes(service: Service) -> APIRouter:
     """How the service fares, for operators of all communities."""
-    router = APIRouter(prefix="/v1", responses=answers())
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers())
     engine = service.engine
 
     @router.get("/status", summary="How the service fares", tags=["service"])
@@ -104,7 +125,7 @@ def status_routes(service: Service) -> APIRouter:
 
 def admin_routes(service: Service) -> APIRouter:
     """Keys and authors."""
-    router = APIRouter(prefix="/v1", responses=answers(404))
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers(404))
     store = service.store
 
     @router.get("/keys", summary="Keys in reach, without their secrets", tags=["keys"])
@@ -126,15 +147,15 @@ def admin_routes(service: Service) -> APIRouter:
         service.keys.forget()
         return RevokedSaid(request_id=id_of(request), revoked=revoked)
 
-    @router.get("/authors/{user:path}", summary="Everything held about an author", tags=["authors"])
-    def export(user: User, caller: Admin, request: Request) -> AuthorSaid:
-        held = _within(store.export_author(_named(user)), caller.community)
+    @router.get("/authors/{user:any}", summary="Everything held about an author", tags=["authors"])
+    def export(user: Name, caller: Admin, request: Request) -> AuthorSaid:
+        held = store.export_author(_named(user), community=caller.community)
         return AuthorSaid(**held | {"request_id": id_of(request)})
 
-    @router.delete("/authors/{user:path}", summary="Forget an author, for good", tags=["authors"])
-    def forget(user: User, caller: Admin, request: Request) -> ForgottenSaid:
+    @router.delete("/authors/{user:any}", summary="Forget an author, for good", tags=["authors"])
+    def forget(user: Name, caller: Admin, request: Request) -> ForgottenSaid:
         made = store.delete_author(_named(user), community=caller.community)
-        known = service.engine.sync()
+        known = service.engine.sync(beside=True)
         return ForgottenSaid(
             request_id=id_of(request), where=made.where, left=made.left, erased=made.erased, at=made.at, models=known
         )
@@ -144,7 +165,7 @@ def admin_routes(service: Service) -> APIRouter:
 
 def open_routes(service: Service) -> APIRouter:
     """What needs no key and tells nothing: whether the service lives and is ready; and the counters."""
-    router = APIRouter(tags=["service"])
+    router = APIRouter(tags=["service"], route_class=Route)
 
     @router.get("/health", summary="Whether the process lives")
     def health() -> dict[str, str]:
@@ -183,16 +204,3 @@ def _key(one: Any) -> KeySaid:
         id=one.id, role=role, community=one.community, rate=one.rate, note=one.note, made_at=one.made_at,
         revoked_at=one.revoked_at,
     )  # fmt: skip
-
-
-def _within(held: dict[str, Any], community: str | None) -> dict[str, Any]:
-    """What is held about an author within a community alone."""
-    if community is None:
-        return held
-    posts = [post for post in held["posts"] if post["community"] == community]
-    shown = {name for post in posts for name in post["images"]}
-    return held | {
-        "posts": posts,
-        "feedback": [one for one in held["feedback"] if one["community"] == community],
-        "pictures": [one for one in held["pictures"] if one["sha256"] in shown],
-    }

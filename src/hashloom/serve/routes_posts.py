@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Path, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Query, Request, UploadFile
 
 from hashloom.data.rows import Row, check, clean
 from hashloom.serve.auth import Caller, named, needs
@@ -23,51 +23,71 @@ from hashloom.serve.bodies import (
     QualitySaid,
     RefusedSaid,
 )
-from hashloom.serve.held import UNREVIEWED
+from hashloom.serve.learnable import UNREVIEWED
+from hashloom.serve.names import Name
 from hashloom.serve.problems import Problem
+from hashloom.serve.reading import Route
 from hashloom.serve.service import Service, answers, charge, id_of
 from hashloom.types import POST_FIELDS, Post, Posts
 
+if TYPE_CHECKING:
+    from hashloom.store import Put
+
 Writer = Annotated[Caller, Depends(needs("writer"))]
 Operator = Annotated[Caller, Depends(needs("operator"))]
-PostId = Annotated[str, Path(max_length=500)]
 DELETED = "deleted"
 
 
 def post_routes(service: Service) -> APIRouter:
-    """The routes, over a service."""
-    router = APIRouter(prefix="/v1", responses=answers())
+    """A post by its address: put, changed, read, deleted."""
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers())
     store = service.store
 
     @router.put(
-        "/posts/{community}/{id:path}", tags=["posts"], summary="Put a post, or its edit", responses=answers(410)
+        "/posts/{community}/{id:any}", tags=["posts"], summary="Put a post, or its edit", responses=answers(410)
     )
-    def put_post(community: str, id: PostId, body: PostBody, caller: Writer, request: Request) -> PutSaid:
+    def put_post(community: str, id: Name, body: PostBody, caller: Writer, request: Request) -> PutSaid:
         service.lowered(body)
         return _put(service, _post(named(caller, community), id, body), body.reviewed, request)
 
     @router.patch(
-        "/posts/{community}/{id:path}", tags=["posts"], summary="Change parts of a post", responses=answers(404, 410)
+        "/posts/{community}/{id:any}", tags=["posts"], summary="Change parts of a post", responses=answers(404, 410)
     )
-    def patch_post(community: str, id: PostId, body: PostBody, caller: Writer, request: Request) -> PutSaid:
+    def patch_post(community: str, id: Name, body: PostBody, caller: Writer, request: Request) -> PutSaid:
         service.lowered(body)
         place = named(caller, community)
-        held = _there(service, place, id)
-        values = {name: getattr(held, name) for name in PostBody.model_fields if name != "reviewed"}
         given = {name: getattr(body, name) for name in body.model_fields_set if name != "reviewed"}
-        return _put(service, _checked(place, id, values | given), body.reviewed, request)
 
-    @router.get("/posts/{community}/{id:path}", tags=["posts"], summary="A post as stored", responses=answers(404))
-    def get_post(community: str, id: PostId, caller: Writer, request: Request) -> PostSaid:
+        def changed(held: Post) -> Post:
+            values = {name: getattr(held, name) for name in PostBody.model_fields if name != "reviewed"}
+            return _checked(place, id, values | given)
+
+        # Who says nothing of tags has not looked at them either.
+        reviewed = body.reviewed if body.model_fields_set & {"reviewed", "tags"} else None
+        put = store.change_post(place, _named(id), changed, reviewed=reviewed)
+        if put is None:
+            raise Problem(404)
+        return _done(put, request)
+
+    @router.get("/posts/{community}/{id:any}", tags=["posts"], summary="A post as stored", responses=answers(404))
+    def get_post(community: str, id: Name, caller: Writer, request: Request) -> PostSaid:
         held = _there(service, named(caller, community), id)
         values: dict[str, Any] = {name: getattr(held, name) for name in POST_FIELDS}
         return PostSaid(**values | {"request_id": id_of(request)})
 
-    @router.delete("/posts/{community}/{id:path}", tags=["posts"], summary="Delete a post for good")
-    def delete_post(community: str, id: PostId, caller: Writer, request: Request) -> DeletedSaid:
+    @router.delete("/posts/{community}/{id:any}", tags=["posts"], summary="Delete a post for good")
+    def delete_post(community: str, id: Name, caller: Writer, request: Request) -> DeletedSaid:
         gone = store.delete_posts(named(caller, community), [_named(id)])
-        service.engine.sync()
+        service.engine.sync(beside=True)
         return DeletedSaid(request_id=id_of(request), deleted=gone)
+
+    return router
+
+
+def sending_routes(service: Service) -> APIRouter:
+    """What is sent beside single posts: many posts, pictures, feedback; and how suggestions fared."""
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers())
+    store = service.store
 
     @router.post("/posts", tags=["posts"], summary="Put many posts")
     def put_posts(body: PostsBody, caller: Writer, request: Request) -> PutManySaid:
@@ -79,16 +99,7 @@ def post_routes(service: Service) -> APIRouter:
     def put_picture(
         community: str, picture: Annotated[UploadFile, File()], caller: Writer, request: Request
     ) -> PictureSaid:
-        from hashloom.encoders.image._pictures import BadPicture
-        from hashloom.serve.pictures import kind_of
-
-        named(caller, community)
-        content = picture.file.read(service.settings.max_picture + 1)
-        try:
-            kind = kind_of(content, service.settings)
-        except BadPicture as error:
-            raise Problem(422, errors=[{"field": "picture", "message": str(error)}]) from None
-        return PictureSaid(request_id=id_of(request), sha256=store.put_picture(content, kind), kind=kind)
+        return _kept(service, picture, named(caller, community), request)
 
     @router.post("/feedback", tags=["feedback"], summary="Say what authors did with suggestions")
     def put_feedback(body: EventsBody, caller: Writer, request: Request) -> FeedbackSaid:
@@ -106,6 +117,21 @@ def post_routes(service: Service) -> APIRouter:
         return QualitySaid(request_id=id_of(request), days=rows)
 
     return router
+
+
+def _kept(service: Service, picture: UploadFile, community: str, request: Request) -> PictureSaid:
+    from hashloom.encoders.image._pictures import BadPicture
+    from hashloom.serve.pictures import TooMany, kind_of
+
+    content = picture.file.read(service.settings.max_picture + 1)
+    try:
+        kind = kind_of(content, service.settings)
+    except TooMany:
+        raise Problem(503, headers={"Retry-After": "5"}) from None
+    except BadPicture as error:
+        raise Problem(422, errors=[{"field": "picture", "message": str(error)}]) from None
+    name = service.store.put_picture(content, kind, community)
+    return PictureSaid(request_id=id_of(request), sha256=name, kind=kind)
 
 
 def _named(id: str) -> str:
@@ -143,7 +169,14 @@ def _there(service: Service, community: str, id: str) -> Post:
 
 
 def _put(service: Service, post: Post, reviewed: bool, request: Request) -> PutSaid:
-    put = service.store.put_posts(Posts.of([post]), source="api" if reviewed else UNREVIEWED)
+    return _done(service.store.put_posts(Posts.of([post]), source=_source(reviewed)), request)
+
+
+def _source(reviewed: bool) -> str:
+    return "api" if reviewed else UNREVIEWED
+
+
+def _done(put: Put, request: Request) -> PutSaid:
     if put.refused:
         reason = put.refused[0][1]
         raise (
@@ -155,19 +188,18 @@ def _put(service: Service, post: Post, reviewed: bool, request: Request) -> PutS
 def _put_many(service: Service, rows: list[PostRow], caller: Caller, request: Request) -> PutManySaid:
     """Each post by itself is taken or refused; communities out of reach refuse the whole request."""
     said = PutManySaid(request_id=id_of(request), new=0, refused=[])
-    parts: dict[bool, list[tuple[int, Post]]] = {True: [], False: []}
+    part: list[tuple[int, Post]] = []
+    sources: list[str] = []
     for at, row in enumerate(rows):
         community = caller.community_of(row.community)
         try:
-            parts[row.reviewed].append((at, _post(community, row.id, row)))
+            part.append((at, _post(community, row.id, row)))
+            sources.append(_source(row.reviewed))
         except Problem as problem:
             said.refused.append(RefusedSaid(at=at, reason=str(problem.errors[0]["message"])))
-    for reviewed, part in parts.items():
-        if not part:
-            continue
-        put = service.store.put_posts(Posts.of([p for _, p in part]), source="api" if reviewed else UNREVIEWED)
-        said.new, said.changed, said.same = said.new + put.new, said.changed + put.changed, said.same + put.same
-        said.refused += _placed(part, put.refused)
+    put = service.store.put_posts(Posts.of([post for _, post in part]), source=sources)
+    said.new, said.changed, said.same = put.new, put.changed, put.same
+    said.refused += _placed(part, put.refused)
     said.refused.sort(key=lambda one: one.at)
     return said
 
@@ -187,6 +219,8 @@ def _feedback(service: Service, body: EventsBody, caller: Caller, request: Reque
     events = []
     for one in body.events:
         values = one.model_dump() | {"community": caller.community_of(one.community), "post_id": _named(one.post_id)}
+        values["user"] = (clean(one.user).strip() or None) if one.user else None  # as a post's author is kept
+        values["token"] = clean(one.token)  # as the store names it where it refuses it
         events.append(Feedback(**values))
     put = service.store.put_feedback(events)
     places: dict[str, list[int]] = {}

@@ -9,9 +9,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from hashloom.data.prepare import with_tags
 from hashloom.serve.auth import Caller, named, needs
 from hashloom.serve.bodies_operators import (
     AliasesBody,
+    AlikeSaid,
+    AlikesSaid,
     DeniedBody,
     DescribeBody,
     MergeBody,
@@ -25,19 +28,25 @@ from hashloom.serve.bodies_operators import (
     UncertainSaid,
 )
 from hashloom.serve.drafts import Answer, Draft
+from hashloom.serve.meaning import alike
 from hashloom.serve.problems import Problem
-from hashloom.serve.service import Service, answers, id_of
+from hashloom.serve.reading import Route
+from hashloom.serve.service import Service, answers, charge, id_of
 from hashloom.tag_space import TagSpace
 from hashloom.tags import display, key, take_out
-from hashloom.types import Post
+from hashloom.types import Post, Posts
 
 Operator = Annotated[Caller, Depends(needs("operator"))]
 Change = Callable[[TagSpace], TagSpace]
+Share = Annotated[float, Query(ge=0, le=1)]
+Pairs = Annotated[int, Query(ge=1, le=100)]
+LOOKED_AT = 3_000
+"""So many of the latest posts tell what tags mean: seconds of work at most."""
 
 
 def space_routes(service: Service) -> APIRouter:
     """The routes, over a service."""
-    router = APIRouter(prefix="/v1", responses=answers(409), tags=["spaces"])
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers(409), tags=["spaces"])
     store = service.store
 
     def changed(community: str, change: Change, caller: Caller, why: str, request: Request) -> SpaceSaid:
@@ -46,12 +55,13 @@ def space_routes(service: Service) -> APIRouter:
             made = store.change_space(named(caller, community), _bounded(change, service), by=by, why=why)
         except ValueError as error:
             raise Problem(409, f"{str(error)[:1].upper()}{str(error)[1:200]}.") from None
-        service.engine.sync()
+        service.engine.sync(beside=True)
         return _said(made, request)
 
     @router.put("/spaces/{community}", summary="Set the whole tag space (import)")
     def put_space(community: str, body: SpaceBody, caller: Operator, request: Request) -> SpaceSaid:
         values = body.model_dump(exclude={"why"})
+        values["tags"] = {tag: display(form) or key(tag) for tag, form in body.tags.items()}
         return changed(community, lambda space: TagSpace(space.community, **values), caller, body.why, request)
 
     @router.patch("/spaces/{community}", summary="Open, close, add and remove tags")
@@ -79,7 +89,7 @@ def space_routes(service: Service) -> APIRouter:
 
 def space_views(service: Service) -> APIRouter:
     """What operators look at, over a service."""
-    router = APIRouter(prefix="/v1", responses=answers(), tags=["spaces"])
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers(), tags=["spaces"])
     store = service.store
 
     @router.get("/spaces/{community}", summary="A community's tag space, whole; what PUT takes")
@@ -88,10 +98,16 @@ def space_views(service: Service) -> APIRouter:
         return _said(store.get_space(place) or TagSpace(place), request)
 
     @router.get("/spaces/{community}/log", summary="Who changed what, when and why")
-    def log(community: str, caller: Operator, request: Request) -> SpaceLogSaid:
+    def log(
+        community: str,
+        caller: Operator,
+        request: Request,
+        last: Annotated[int, Query(ge=1, le=100)] = 50,
+        before: Annotated[int | None, Query(ge=1, le=2**31, description="Those of a lower version")] = None,
+    ) -> SpaceLogSaid:
         rows = [
             SpaceChangeSaid(version=one.version, by=one.by, why=one.why, changed=one.changed, at=one.at)
-            for one in store.space_log(named(caller, community))
+            for one in store.space_log(named(caller, community), last=last, before=before)
         ]
         return SpaceLogSaid(request_id=id_of(request), changes=rows)
 
@@ -103,6 +119,23 @@ def space_views(service: Service) -> APIRouter:
         pairs = [list(pair) for pair in replace(space, tags=used | space.tags).duplicates()]
         return PairsSaid(request_id=id_of(request), pairs=pairs)
 
+    @router.get("/spaces/{community}/alike", summary="Tags that may mean the same, by what their recent posts say")
+    def meant_alike(
+        community: str, caller: Operator, request: Request, least: Share = 0.3, k: Pairs = 30
+    ) -> AlikesSaid:
+        place = named(caller, community)
+        posts = store.recent(place, last=LOOKED_AT)
+        charge(request, len(posts) / 100)
+        ledger, space = service.engine.follower.ledger, store.get_space(place) or TagSpace(place)
+        rows = [
+            AlikeSaid(tags=(one.tags[0], one.tags[1]), likeness=one.likeness, posts=one.posts, together=one.together)
+            for one in alike(_resolved(posts, space), least=least, most=k)
+        ]
+        for row in rows:
+            a, b = (space.tags.get(tag) or ledger.shown(place, tag) for tag in row.tags)
+            row.tags = (a, b)
+        return AlikesSaid(request_id=id_of(request), pairs=rows, looked_at=len(posts))
+
     @router.get("/review/{community}", summary="Posts whose tags want a look, the most doubtful first")
     def review(
         community: str, caller: Operator, request: Request, k: Annotated[int, Query(ge=1, le=50)] = 20
@@ -110,6 +143,11 @@ def space_views(service: Service) -> APIRouter:
         return ReviewSaid(request_id=id_of(request), posts=uncertain(service, named(caller, community), k))
 
     return router
+
+
+def _resolved(posts: Posts, space: TagSpace) -> Posts:
+    """The posts with aliases replaced and without denied tags: what is decided already is not asked again."""
+    return with_tags(posts, [[end for tag in tags if (end := space.resolve(tag)) is not None] for tags in posts.tags])
 
 
 def _patched(body: SpacePatch, space: TagSpace) -> TagSpace:
@@ -159,10 +197,8 @@ def uncertain(service: Service, community: str, k: int) -> list[UncertainSaid]:
 
     The more of a post's own tags are suggested, the less doubtful; of one without tags, the surer the first.
     """
-    from hashloom.serve.held import unreviewed
-
     recent = service.store.recent(community, last=300)
-    waiting = unreviewed(service.store, [(community, id) for id in recent.ids])
+    waiting = service.store.unreviewed([(community, id) for id in recent.ids])
     posts = [one for one in recent if (community, one.id) in waiting or not one.tags][-100:]
     drafts = [Draft(one.text, community, one.user, one.id, k=5, language=one.language) for one in posts]
     made = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
 
 from hashloom.serve.auth import Caller, named, needs
 from hashloom.serve.bodies import (
@@ -18,7 +19,7 @@ from hashloom.serve.bodies import (
     ForecastAnswerSaid,
     ForecastSaid,
 )
-from hashloom.serve.bodies_operators import (
+from hashloom.serve.bodies_communities import (
     CallerSaid,
     CommunitiesSaid,
     CompletedSaid,
@@ -31,37 +32,45 @@ from hashloom.serve.bodies_operators import (
 from hashloom.serve.drafts import Draft, ForecastAnswer
 from hashloom.serve.limits import BadJson, parse
 from hashloom.serve.problems import Problem
+from hashloom.serve.reading import Route
 from hashloom.serve.service import Service, answers, charge, id_of, reasons
 
+LOG = logging.getLogger(__name__)
 Reader = Annotated[Caller, Depends(needs("reader"))]
 Few = Annotated[int, Query(ge=1, le=50)]
 Start = Annotated[str, Query(max_length=200, description="What was typed so far")]
-User = Annotated[str | None, Query(max_length=500)]
+User = Annotated[str | None, Query(max_length=500, description="Whose rare tags count too; readers' keys: nobody's")]
 Sent = Annotated[str, Form(description="The draft as JSON, as POST /v1/suggest takes it")]
 Files = Annotated[list[UploadFile], File(description="JPEG, PNG, WEBP, GIF, BMP or AVIF")]
 
 
 def suggest_routes(service: Service) -> APIRouter:
     """The routes, over a service."""
-    router = APIRouter(prefix="/v1", responses=answers())
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers())
     engine = service.engine
 
-    @router.post("/suggest", tags=["suggest"], summary="Suggest tags for a draft")
-    def suggest(body: DraftBody, caller: Reader, request: Request) -> AnswerSaid:
+    @router.post("/suggest", tags=["suggest"], summary="Suggest tags for a draft", response_model=AnswerSaid)
+    def suggest(body: DraftBody, caller: Reader, request: Request) -> Response:
         with pictured(service, body, (), caller) as (made, notes):
-            return _noted(service.said(engine.suggest(made), request), notes)
+            return sent(_noted(service.said(engine.suggest(made), request), notes))
 
-    @router.post("/suggest/many", tags=["suggest"], summary="Suggest tags for many drafts")
-    def suggest_many(body: DraftsBody, caller: Reader, request: Request) -> AnswersSaid:
+    @router.post("/suggest/many", tags=["suggest"], summary="Suggest tags for many drafts", response_model=AnswersSaid)
+    async def suggest_many(body: DraftsBody, caller: Reader, request: Request) -> Response:
+        return await service.run_batch(many, body, caller, request)
+
+    def many(body: DraftsBody, caller: Caller, request: Request) -> Response:
         service.lowered(body)
         charge(request, len(body.drafts) - 1)
         made = engine.suggest_many([service.draft(one, caller) for one in body.drafts])
-        return AnswersSaid(request_id=id_of(request), answers=[service.said(one, request) for one in made])
+        return sent(AnswersSaid(request_id=id_of(request), answers=[service.said(one, request) for one in made]))
 
-    @router.post("/suggest/pictures", tags=["suggest"], summary="Suggest tags for a draft with pictures")
-    def suggest_pictures(draft: Sent, picture: Files, caller: Reader, request: Request) -> AnswerSaid:
+    @router.post(
+        "/suggest/pictures", tags=["suggest"], summary="Suggest tags for a draft with pictures",
+        response_model=AnswerSaid,
+    )  # fmt: skip
+    def suggest_pictures(draft: Sent, picture: Files, caller: Reader, request: Request) -> Response:
         with pictured(service, _draft_body(service, draft), picture, caller) as (made, notes):
-            return _noted(service.said(engine.suggest(made), request), notes)
+            return sent(_noted(service.said(engine.suggest(made), request), notes))
 
     @router.post("/forecast", tags=["forecast"], summary="Forecast the attention a draft will get")
     def forecast(body: DraftBody, caller: Reader, request: Request) -> ForecastAnswerSaid:
@@ -78,14 +87,16 @@ def suggest_routes(service: Service) -> APIRouter:
 
 def community_routes(service: Service) -> APIRouter:
     """What a community uses, and what the caller may do, over a service."""
-    router = APIRouter(prefix="/v1", responses=answers())
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers())
     engine, settings = service.engine, service.settings
 
     @router.get("/autocomplete/{community}", tags=["communities"], summary="Tags that begin as typed")
     def autocomplete(
         community: str, caller: Reader, request: Request, q: Start = "", k: Few = 10, user: User = None
     ) -> CompletedSaid:
-        found = engine.complete(named(caller, community), q, k, user)
+        # A key with the role reader may stand in a web page: whoever has it could name any author.
+        own = user if caller.may("writer") else None
+        found = engine.complete(named(caller, community), q, k, own)
         rows = [UsedSaid(tag=shown, authors=used.authors, uses=used.uses) for shown, used in found]
         return CompletedSaid(request_id=id_of(request), tags=rows)
 
@@ -97,9 +108,10 @@ def community_routes(service: Service) -> APIRouter:
 
     @router.get("/communities", tags=["communities"], summary="Communities in reach of the key")
     def communities(caller: Reader, request: Request) -> CommunitiesSaid:
-        found = service.store.communities()
+        spaces = engine.follower.spaces.spaces.values()
+        found = {one.community: 0 for one in spaces if not one.is_empty} | service.store.communities()
         mine = found if caller.community is None else {caller.community: found.get(caller.community, 0)}
-        return CommunitiesSaid(request_id=id_of(request), communities=mine)
+        return CommunitiesSaid(request_id=id_of(request), communities=dict(sorted(mine.items())))
 
     @router.get("/me", tags=["communities"], summary="Role, community and limits of the key")
     def me(caller: Reader, request: Request) -> CallerSaid:
@@ -136,6 +148,9 @@ def pictured(
                 paths.append(service.engine.spool.draft(_content(service, picture)))
             except ValueError as error:  # BadPicture, NotFetched
                 notes.append(f"picture {at}: {error}")
+            except OSError as error:  # a full disk, no file left to open
+                notes.append(f"picture {at}: there is no room to look at it")
+                LOG.error("a draft's picture cannot be kept for a model: %s", error.strerror)
         yield replace(draft, pictures=tuple(map(str, paths))), notes
     finally:
         for path in paths:
@@ -171,6 +186,11 @@ def _draft_body(service: Service, draft: str) -> DraftBody:
             for one in error.errors()[:20]
         ]
         raise Problem(422, errors=found) from None
+
+
+def sent(said: AnswerSaid | AnswersSaid) -> Response:
+    """An answer as it is sent: what the frame would do, without checking anew in another thread what was just made."""
+    return Response(said.model_dump_json(), media_type="application/json")
 
 
 def _noted(said: AnswerSaid, notes: list[str]) -> AnswerSaid:

@@ -6,12 +6,14 @@ stated time and no longer; while the thread is stuck, nobody waits at all.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -36,6 +38,7 @@ class _Task:
     done: Future[Any] = field(compare=False)
 
 
+URGENT, USUAL, LAST = 0, 1, 2
 _END = (9, 0)
 """After everything that waits."""
 
@@ -67,14 +70,17 @@ class Running(Generic[M]):
         """The model, for what never changes (its name, whether it has dials); all else goes through ``ask``."""
         return self._model
 
-    def ask(self, work: Callable[[M], T], budget: float) -> T:
-        """What ``work`` makes of the model. Raises ``NoAnswer`` where that takes longer than ``budget`` seconds."""
+    def ask(self, work: Callable[[M], T], budget: float, *, last: bool = False) -> T:
+        """What ``work`` makes of the model. Raises ``NoAnswer`` where that takes longer than ``budget`` seconds.
+
+        ``last``: after all other questions that wait, as a part of a batch does.
+        """
         began = self._began
         if began is not None and monotonic() - began > budget:
             raise NoAnswer("the model has been busy with an earlier question for too long", "stuck")
         if self._tasks.qsize() >= self.waiting:
             raise NoAnswer("too many questions are waiting for the model", "busy")
-        done = self._put(work, urgent=False)
+        done = self._put(work, LAST if last else USUAL)
         try:
             return done.result(budget)
         except Late:
@@ -90,11 +96,11 @@ class Running(Generic[M]):
 
     def later(self, work: Callable[[M], T]) -> Future[T]:
         """Ask when nobody else does, without waiting for it."""
-        return self._put(work, urgent=False)
+        return self._put(work, LAST)
 
     def change(self, work: Callable[[M], T]) -> Future[T]:
         """Let ``work`` change the model, before all questions that wait already."""
-        return self._put(work, urgent=True)
+        return self._put(work, URGENT)
 
     def close(self) -> None:
         """End the thread when what waits is done; nothing can be asked any more."""
@@ -106,12 +112,12 @@ class Running(Generic[M]):
         """Whether nothing waits and nothing is worked on."""
         return self._began is None and self._tasks.empty()
 
-    def _put(self, work: Callable[[M], T], urgent: bool) -> Future[T]:
+    def _put(self, work: Callable[[M], T], turn: int) -> Future[T]:
         with self._lock:
             if self._closed:
                 raise NoAnswer("the model was taken out of service", "closed")
             self._number += 1
-            task = _Task((0 if urgent else 1, self._number), work, Future())
+            task = _Task((turn, self._number), work, Future())
             self._tasks.put(task)
         return task.done
 
@@ -127,6 +133,12 @@ class Running(Generic[M]):
             finally:
                 self._began = None
                 del task
+
+
+def give_back() -> None:
+    """Return memory that loading took and left free; where the C library is another, it stays with the process."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _plain(error: BaseException) -> bool:

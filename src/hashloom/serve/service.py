@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import anyio
 from fastapi import Request
 from pydantic import BaseModel
 
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from hashloom.serve.engine import Engine
     from hashloom.store import Store
 
+T = TypeVar("T")
 LIMITED = {
     "text": "max_text", "k": "max_k", "chosen": "max_tags", "unwanted": "max_tags", "tags": "max_tags",
-    "images": "max_pictures", "drafts": "max_drafts", "posts": "max_posts", "events": "max_events",
+    "images": "max_pictures", "drafts": "max_drafts", "posts": "max_posts", "events": "max_events", "tag": "max_tag",
+    "id": "max_name", "community": "max_name", "user": "max_name", "post_id": "max_name", "token": "max_name",
 }  # fmt: skip
 """Fields whose limits a service may set lower than the API's own."""
 
@@ -38,6 +41,14 @@ class Service:
     keys: Keys
     metrics: Metrics
 
+    _batches: anyio.CapacityLimiter | None = None
+
+    async def run_batch(self, work: Callable[..., T], *args: Any) -> T:
+        """Do it in one of a few threads for batches, so that single requests find theirs however many batches wait."""
+        if self._batches is None:  # made within the loop that it belongs to
+            self._batches = anyio.CapacityLimiter(max(1, self.settings.threads // 4))
+        return await anyio.to_thread.run_sync(work, *args, limiter=self._batches)
+
     def lowered(self, body: BaseModel) -> None:
         """Refuse what breaks a limit that this service has set lower than the API's own."""
         for name, limit in LIMITED.items():
@@ -45,10 +56,12 @@ class Service:
             if name == "text" and not isinstance(body, DraftBody):
                 limit = "max_post_text"
             size = value if isinstance(value, int) else len(value) if isinstance(value, str | list) else 0
+            if limit == "max_tags" and any(len(tag) > self.settings.max_tag for tag in value or ()):
+                size, limit = self.settings.max_tag + 1, "max_tag"
             if size > getattr(self.settings, limit):
                 message = f"at most {getattr(self.settings, limit):,}"
                 raise Problem(422, errors=[{"field": name, "message": message}])
-        for inner in (one for name in ("drafts", "posts") for one in getattr(body, name, None) or ()):
+        for inner in (one for name in ("drafts", "posts", "events") for one in getattr(body, name, None) or ()):
             self.lowered(inner)
 
     def draft(self, body: DraftBody, caller: Caller) -> Draft:
@@ -62,7 +75,10 @@ class Service:
             "chosen": tuple(body.chosen),
             "unwanted": tuple(body.unwanted),
         }
-        values["post_id"] = clean(body.post_id).strip() if body.post_id else None
+        # As the store keeps them: a deletion finds the draft by these names.
+        values |= {
+            name: (clean(held).strip() or None) if (held := values[name]) else None for name in ("user", "post_id")
+        }
         return Draft(**values)
 
     def said(self, answer: Answer, request: Request) -> AnswerSaid:
@@ -105,7 +121,8 @@ def marks(found: Any) -> MarksSaid | None:
     if found is None:
         return None
     regions = None if found.regions is None else [[float(x) for x in row] for row in found.regions]
-    return MarksSaid(kind=found.kind, words=[(word, float(w)) for word, w in found.words], regions=regions)
+    words = [(word, float(w)) for word, w in found.words]
+    return MarksSaid(kind=found.kind, words=words, regions=regions, box=found.box if regions is not None else None)
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:

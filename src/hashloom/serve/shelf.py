@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,10 +22,10 @@ from hashloom.forecaster import Forecaster
 from hashloom.recommender import Recommender
 from hashloom.serve import learning
 from hashloom.serve.following import News
-from hashloom.serve.held import deleted, reviewed
+from hashloom.serve.learnable import deleted, reviewed
 from hashloom.serve.learning import Authors, Model
 from hashloom.serve.pictures import Spool, sees_pictures
-from hashloom.serve.running import NoAnswer, Running
+from hashloom.serve.running import NoAnswer, Running, give_back
 from hashloom.serve.settings import ServeSettings
 from hashloom.tag_space import TagSpace, TagSpaces
 from hashloom.types import Posts
@@ -82,7 +82,7 @@ class Shelf:
         try:
             served.seq = self.store.last_change()
             running.change(lambda m: self._catch_up(served, m, spaces)).result(PATIENCE)
-            self._warm(served, kind, drafts)
+            self._warm(served, kind, drafts or self._own_drafts(model, kind))
         except (NoAnswer, Refused) as error:
             running.close()
             raise Refused(f"{kind} {digest[:12]}: {error}; the one in place stays") from error
@@ -94,14 +94,22 @@ class Shelf:
             LOG.warning("%s %s failed while it caught up", kind, digest[:12], exc_info=True)
             said = f"{kind} {digest[:12]}: failed to learn what came since ({type(error).__name__})"
             raise Refused(f"{said}; the one in place stays") from error
+        give_back()
         return served
 
     @staticmethod
     def bare(posts: Posts) -> Posts:
         """The posts as drafts: under names that no model knows, without tags."""
-        from dataclasses import replace
-
         return Posts.of([replace(post, id=f"?warm {at}", tags=(), images=()) for at, post in enumerate(posts)])
+
+    def _own_drafts(self, model: Model, kind: Kind) -> list[Posts]:
+        """What a model is tried on where nothing was asked and the store is empty: the latest posts it remembers.
+
+        Few models remember texts; the names of a post's tags are the words that most surely say something to them.
+        """
+        latest = [replace(post, images=(), text=post.text or " ".join(post.tags)) for post in model.memory_[-10:]]
+        made = [Posts.of([post]) for post in latest]
+        return [self.bare(posts) for posts in made] if kind == "recommender" else made
 
     def _read(self, folder: Path, digest: str, kind: Kind) -> Model:
         wanted = Recommender if kind == "recommender" else Forecaster

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ class Swapping:
     previous: Served | None
     forecaster: Served | None
     shadow: Shadow | None
+    lacking: str = "no model is published"
+    """Why there is no current recommender, where there is none."""
     recent: deque[Draft]
     _syncing: threading.RLock
     _swapping: threading.RLock
@@ -90,12 +93,47 @@ class Swapping:
     def _reload(self, kind: Kind, anew: bool) -> None:
         wanted = self._wanted(kind)
         there = self.current if kind == "recommender" else self.forecaster
-        if wanted is None or (there is not None and there.digest == wanted[1] and not anew):
+        if wanted is None:
+            if there is not None and self.folders[kind] is None:
+                self._take_out(kind)
+            return
+        if there is not None and there.digest == wanted[1] and not anew:
             return
         if self.previous is not None and self.previous.digest == wanted[1] and kind == "recommender" and not anew:
             self._put_in_place(kind, self.previous)
             return
-        self._put_in_place(kind, self._loaded(wanted[0], wanted[1], kind))
+        try:
+            served = self._loaded(wanted[0], wanted[1], kind)
+        except Refused:
+            if kind == "recommender" and there is None:
+                self.lacking = "the published model was refused"
+                self._fall_back()
+            raise
+        self._put_in_place(kind, served, anew)
+
+    def _take_out(self, kind: Kind) -> None:
+        """The store, since it was restored, publishes none of a kind: answer as a service that starts now would."""
+        with self._syncing:
+            if kind == "forecaster":
+                out, self.forecaster = [self.forecaster], None
+            else:
+                out = [self.current, self.previous]
+                self.current = self.previous = None
+                self.lacking = Swapping.lacking
+        self._end(out)
+        LOG.info("no %s is published; the one in place was taken out", kind)
+
+    def _fall_back(self) -> None:
+        """At the start, with nothing in place to stay: load the recommender that was published before."""
+        kept = self.store.models(self.name_of("recommender")) if self.folders["recommender"] is None else []
+        before = next((one for one in kept if one.previous), None)
+        if before is None or self.previous is not None:
+            return
+        served = self._loaded(before.folder, before.digest, "recommender")
+        with self._syncing:
+            self._take()
+            self._tell_the_rest(served)
+            self.previous = served
 
     def _loaded(self, folder: Path, digest: str, kind: Kind) -> Served:
         """A model beside, checked and warm; why it was refused is remembered."""
@@ -114,11 +152,15 @@ class Swapping:
             sizes = self.store.communities()
             largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
             drafts = [post for name in largest for post in self.store.recent(name, last=10)]
-        made = [Posts.of([post]) for post in drafts[: self.settings.warm]]
+        # Without pictures: those of drafts are gone by now, and those of posts have names that are no files.
+        made = [Posts.of([replace(post, images=())]) for post in drafts[: self.settings.warm]]
         return [self.shelf.bare(posts) for posts in made] if kind == "recommender" else made
 
-    def _put_in_place(self, kind: Kind, served: Served) -> None:
-        """The swap itself; what happened in the store while the model was loaded is told to it first."""
+    def _put_in_place(self, kind: Kind, served: Served, anew: bool = False) -> None:
+        """The swap itself; what happened in the store while the model was loaded is told to it first.
+
+        ``anew``: the model before may know what the store has no longer, so it is not kept.
+        """
         with self._syncing:
             self._take()
             self._tell_the_rest(served)
@@ -126,18 +168,32 @@ class Swapping:
                 out, self.forecaster = [self.forecaster], served
             else:
                 before, self.current = self.current, served
-                out = [self.previous] if self.settings.keep_previous else [self.previous, before]
-                self.previous = before if self.settings.keep_previous else None
+                keep = self.settings.keep_previous and not anew
+                out = [self.previous] if keep else [self.previous, before]
+                self.previous = before if keep else None
+        self._end(out)
+        LOG.info("%s %s answers now", kind, served.digest[:12])
+
+    def _end(self, out: list[Served | None]) -> None:
         for old in out:
             if old is not None and all(old is not one for one in self.in_place()):
                 old.running.close()
-        LOG.info("%s %s answers now", kind, served.digest[:12])
 
     def _tell_the_rest(self, served: Served) -> None:
-        while (news := self.follower.news(served.seq)) is not None and not news.anew:
-            self.shelf.tell(served, news, self.follower.spaces).result(60)
-            if served.seq < news.seq:
-                raise Refused(f"{served.digest[:12]}: could not take in what changed meanwhile")
+        """What happened since it was loaded; where that cannot be told, it is closed, and ``Refused`` is raised."""
+        try:
+            while (news := self.follower.news(served.seq)) is not None:
+                if news.anew:  # the log does not tell what went, which this model may know
+                    self.due = "anew"
+                    said = "the store was restored, or its log of changes trimmed, while it was loaded"
+                    raise Refused(f"{served.digest[:12]}: {said}; what is published is loaded again soon")
+                self.shelf.tell(served, news, self.follower.spaces).result(60)
+                if served.seq < news.seq:
+                    raise Refused(f"{served.digest[:12]}: could not take in what changed meanwhile")
+        except BaseException:
+            if all(served is not one for one in self.in_place()):
+                served.running.close()
+            raise
 
     def _reload_shadow(self) -> None:
         if self.store.folder is None:
@@ -146,7 +202,8 @@ class Swapping:
         model = next((one for one in self.store.models(name) if one.shadow), None)
         there = self.shadow
         if model is None:
-            self.shadow = None
+            with self._syncing:  # whoever takes news in tells it to all in place, which none may leave meanwhile
+                self.shadow = None
         elif there is None or there.served.digest != model.digest:
             served = self._loaded(model.folder, model.digest, "recommender")
             with self._syncing:
@@ -154,7 +211,7 @@ class Swapping:
                 self._tell_the_rest(served)
                 self.shadow = Shadow(served)
         if there is not None and there is not self.shadow:
-            there.served.running.close()
+            self._end([there.served])
 
     # ---- what operators ask for
 
@@ -162,6 +219,7 @@ class Swapping:
         """Publish a model of the store, once it is loaded beside, checked and warm; raises ``Refused`` otherwise."""
         kind = self.kind_of(name)
         with self._swapping:
+            before = self.store.published(name)
             served = self._candidate(name, digest, kind) if kind else None
             try:
                 made = self.store.publish(name, digest)
@@ -169,10 +227,15 @@ class Swapping:
                 if served is not None:
                     served.running.close()
                 raise
-            if kind and served is not None and self.folders[kind] is None:
-                self._put_in_place(kind, served)
-            elif kind:
-                self._reload(kind, False)
+            try:
+                if kind and served is not None and self.folders[kind] is None:
+                    self._put_in_place(kind, served)
+                elif kind:
+                    self._reload(kind, False)
+            except Refused:
+                if before is not None and before.digest != digest:
+                    self.store.roll_back(name)
+                raise
         return made
 
     def _candidate(self, name: str, digest: str, kind: Kind) -> Served | None:

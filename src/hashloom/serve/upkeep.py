@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import fcntl
-import io
+import json
 import math
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hashloom import keeping
 from hashloom.data.rows import clean
-from hashloom.serve.held import deleted, learnable
+from hashloom.serve.cleaning import Author, clean_models, clean_since, forget_deleted, prune, renewed, taught_by
+from hashloom.serve.learnable import learnable
 from hashloom.serve.pictures import Spool, sees_pictures
 from hashloom.serve.settings import ServeSettings
 from hashloom.types import Post, Posts
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from hashloom.store import Model, Store
 
 METRIC = "ndcg@10"
+CHANGES_KEPT = timedelta(days=30)
+"""A service that read the log of changes longer ago than this reads all posts anew."""
 NAMES = {False: ServeSettings.recommender, True: ServeSettings.forecaster}
 """Under which name a recommender and a forecaster (True) are published."""
 
@@ -54,37 +57,71 @@ def publish(store: Store, folder: Path) -> Model:
     if not isinstance(model, Recommender | Forecaster):
         raise ValueError(f"{folder}: holds a {type(model).__name__}, a part of a model; give one of hashloom train")
     name = NAMES[isinstance(model, Forecaster)]
-    return store.publish(name, store.add_model(name, folder).digest)
+    with tempfile.TemporaryDirectory(prefix="hashloom-publish-") as place:
+        if (gone := forget_deleted(store, model)).posts:
+            folder = model.save(Path(place) / "model", **gone.noted(keeping.facts(folder)))
+        made = store.publish(name, store.add_model(name, folder).digest)
+    # What was deleted since that look: whoever deleted it may have looked at the models before this one was there.
+    return renewed(store, made, model, gone) if (gone := forget_deleted(store, model)).posts else made
 
 
-def recipes_in_use(store: Store) -> list[str]:
-    """The recipes of what is published: those that a schedule trains anew."""
+def recipes_in_use(store: Store) -> list[dict[str, Any]]:
+    """The recipes of what is published, with the settings that it was trained with: what a schedule trains anew."""
     found = [store.published(name) for name in NAMES.values()]
-    return [str(one.facts["recipe"]) for one in found if one is not None and "recipe" in one.facts]
+    return [_recipe_of(one) for one in found if one is not None and "recipe" in one.facts]
 
 
-def retrain(store: Store, recipe: dict[str, Any], *, drop: float | None = 0.1, seed: int = 0) -> Retrained:
+def _recipe_of(one: Model) -> dict[str, Any]:
+    """A published model's recipe, as ``--set`` had changed it; seeds are given anew."""
+    settings = json.loads((one.folder / "settings.json").read_text(encoding="utf-8"))
+    prepare = dict(one.facts.get("prepare") or {})
+    return {"name": one.facts["recipe"], "model": _seedless(settings), "prepare": prepare}
+
+
+def _seedless(settings: Any) -> Any:
+    if isinstance(settings, list):
+        return [_seedless(one) for one in settings]
+    if not isinstance(settings, dict):
+        return settings
+    return {name: _seedless(value) for name, value in settings.items() if name != "seed"}
+
+
+def _all_settings(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with every default spelt out, so that the same one is known again however it was written."""
+    from hashloom import catalogue
+
+    settings = catalogue.settings(catalogue.build(recipe["model"]))
+    return {"model": _seedless(settings), "prepare": recipe.get("prepare") or {}}
+
+
+def retrain(
+    store: Store, recipe: dict[str, Any], *, drop: float | None = 0.1, seed: int = 0, keep: int = 5,
+    say: Callable[[str], None] = print,
+) -> Retrained:  # fmt: skip
     """Train a recipe on the store's reviewed posts and publish it, unless nothing changed or it is clearly worse.
 
     A recommender is first trained on the earlier posts and measured on the later ones (NDCG@10); where that is more
     than the share ``drop`` below what the published one had measured in the same way, ``Worse`` is raised. None:
-    published unmeasured. What is published has learnt from all posts.
+    published unmeasured. What is published has learnt from all posts. Of the models that it made before, the
+    last ``keep`` stay, rid of what was deleted since.
     """
     from hashloom.evaluate import forecasting
 
     foretells = forecasting.is_forecast(recipe)
     name = NAMES[foretells]
-    with _alone(store, name), _spooled(store, recipe) as posts:
+    with _alone(store, name), _tidied(store, say), _spooled(store, recipe) as posts:
         if not len(posts):
             raise ValueError(f"{store.where}: holds no posts to learn from; put some: hashloom posts put")
         before = store.published(name)
         learnt_before = before.facts.get("retrained") or {} if before else {}
-        state = {"recipe": recipe["model"], "fingerprint": posts.fingerprint, "seed": seed}
+        state = {"recipe": _all_settings(recipe), "fingerprint": posts.fingerprint, "seed": seed}
         if before and learnt_before.get("state") == state:
             return Retrained(name, None)
         measured = None if drop is None or foretells else _measured(recipe, posts, seed, store)
         _must_hold(measured, learnt_before.get(METRIC), drop)
         model = _fitted(store, recipe, posts, seed, {"state": state, METRIC: measured}, foretells)
+        prune(store, name, keep, say)
+        clean_since(store, say)
         return Retrained(name, model, measured, len(posts))
 
 
@@ -137,6 +174,16 @@ def _alone(store: Store, name: str) -> Iterator[None]:
 
 
 @contextmanager
+def _tidied(store: Store, say: Callable[[str], None]) -> Iterator[None]:
+    """What time and deletions have made superfluous goes first, whatever becomes of the training."""
+    clean_since(store, say)
+    store.drop_orphans()
+    store.trim_changes(datetime.now(UTC) - CHANGES_KEPT)
+    store.erase()
+    yield
+
+
+@contextmanager
 def _spooled(store: Store, recipe: dict[str, Any]) -> Iterator[Posts]:
     """The store's reviewed posts, their pictures as files where the recipe looks at them."""
     from hashloom import catalogue
@@ -156,23 +203,25 @@ def forget(
     store: Store, user: str, community: str | None = None, backups: Sequence[Path] = (),
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:  # fmt: skip
-    """Delete an author from a store and its published models; gives the proof: where was looked, found and left.
+    """Delete an author from a store and all models it keeps; gives the proof: where was looked, found and left.
 
-    The proof names the author by a digest alone. Models that are not published, and backups, are looked into and
-    reported: services forget what was deleted when they load a model, and a restore leaves it out.
+    The proof names the author by a digest alone. Models are cleaned as ``serve.cleaning`` says; backups are looked into
+    and reported, and a restore leaves out what was deleted; a file that is none is refused before anything is deleted.
+    ``trained_with_the_posts`` names models whose weights and vocabularies (single words and tags) were learnt with the
+    posts, whenever these were deleted: only training anew undoes that.
     """
     user = clean(user).strip()
     if not user:
         raise ValueError("the author's name is empty; give it as the posts have it")
+    looked = [_in_backup(path, user, community) for path in backups]
     made = store.delete_author(user, community=community)
-    models = [_in_model(store, one, user, community) for one in (store.models() if store.folder else ())]
-    _publish_cleaned(store, user, community, models, say)
-    kept_out = deleted(store, Posts.of([Post("?", "", community or "", user)]))[0]
-    looked = [_in_backup(path, store.mark(user), community) for path in backups]
+    models = clean_models(store, Author(user, community), say)
+    kept_out = store.deleted(Posts.of([Post("?", "", community or "", user)]))[0]
     proof: dict[str, Any] = {
         "author": store.mark(user, community), "community": community, "at": made.at.isoformat(),
         "store": {"removed": made.where, "left": made.left, "overwritten": made.erased},
         "models": models, "backups": looked,
+        "trained_with_the_posts": taught_by(store, Author(user, community)),
         "kept_out_from_now_on": kept_out,
         "running_services": "read the deletion from the log of changes, within sync_seconds (1 s)",
     }  # fmt: skip
@@ -181,63 +230,19 @@ def forget(
     return proof | {"store_and_published_models_clean": sure, "complete": sure and not any(rest)}
 
 
-def _posts_of(model: Any, user: str, community: str | None) -> int:
-    memory = getattr(model, "memory_", None)
-    if memory is None or not len(memory):
-        return 0
-    pairs = zip(memory.users, memory.communities)
-    return sum(one == user and community in (None, place) for one, place in pairs)
+def _in_backup(path: Path, user: str, community: str | None) -> dict[str, Any]:
+    """How much of an author a backup holds, in all communities or in one; it is checked first."""
+    from hashloom.store import DamagedStore, StoreError
+    from hashloom.store.backup import rows_of_author
 
-
-def _in_model(store: Store, one: Model, user: str, community: str | None) -> dict[str, Any]:
-    said = {"name": one.name, "digest": one.digest, "published": one.published, "left": 0, "removed": 0}
     try:
-        held = _posts_of(keeping.load(one.folder), user, community)
-    except keeping.DamagedModel:
-        return said | {"left": 1, "note": "damaged: could not be looked into; delete its folder"}
-    return said | {"left": held} | ({"note": "services forget it on loading"} if held else {})
-
-
-def _publish_cleaned(store: Store, user: str, community: str | None, models: list[dict[str, Any]],
-                     say: Callable[[str], None]) -> None:  # fmt: skip
-    """Publish, in the place of each published model that remembers the author, the same without."""
-    for row in [one for one in models if one["published"] and one["left"]]:
-        old = store.published(row["name"])
-        if old is None or old.digest != row["digest"] or ("note" in row and row["note"].startswith("damaged")):
-            continue
-        model = keeping.load(old.folder)
-        _take_out(model, user, community)
-        with tempfile.TemporaryDirectory(prefix="hashloom-forget-") as place:
-            folder = model.save(Path(place) / "model", **old.facts)
-            new = store.publish(row["name"], store.add_model(row["name"], folder).digest)
-        say(f"{row['name']}: published without the author's posts, as {new.digest[:12]}")
-        row |= {"published": False, "note": "replaced; kept for rolling back, services forget it on loading"}
-        left = _posts_of(model, user, community)
-        models.append({"name": new.name, "digest": new.digest, "published": True, "left": left, "removed": row["left"]})
-
-
-def _take_out(model: Any, user: str, community: str | None) -> None:
-    from hashloom.serve import learning
-
-    learning.forget_authors(model, lambda name: name == user, community or "")
-
-
-def _in_backup(path: Path, mark: str, community: str | None) -> dict[str, Any]:
-    """How much of an author a backup holds, in all communities or in one."""
-    import polars as pl
-
-    said: dict[str, Any] = {"file": path.name, "posts": 0, "feedback": 0}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                table = name.split("/")[0]
-                if table in ("posts", "feedback") and name.endswith(".parquet"):
-                    rows = pl.read_parquet(io.BytesIO(archive.read(name)), columns=["author", "community"])
-                    rows = rows.filter(pl.col("author") == bytes.fromhex(mark))
-                    rows = rows if community is None else rows.filter(pl.col("community") == community)
-                    said[table] += rows.height
-    except zipfile.BadZipFile:
-        raise ValueError(f"{path}: is no backup of hashloom backup; leave it out") from None
-    if said["posts"] or said["feedback"]:
+        counts = rows_of_author(path, user, community)
+    except DamagedStore as error:
+        wrong = f"{path}: is no backup, or a damaged one; nothing was deleted. Leave it out or name another copy"
+        raise ValueError(wrong) from error
+    except StoreError as error:
+        raise ValueError(f"{error}; nothing was deleted") from error
+    said: dict[str, Any] = {"file": path.name, **counts}
+    if any(counts.values()):
         said["note"] = "a restore leaves these out; delete the file when its time is over"
     return said

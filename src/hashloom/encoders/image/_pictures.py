@@ -197,9 +197,18 @@ def _plain(image: Image, near: int) -> Image:
 def _upright(picture: Image, image: Image) -> Image:
     from PIL import Image
 
+    turn = TURNS.get(_orientation(image))
+    return picture.transpose(Image.Transpose[turn]) if turn else picture
+
+
+def _orientation(image: Image) -> int:
     try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+        return int(image.getexif().get(ORIENTATION, 1))
     except Exception as error:  # damaged notes beside a sound picture are no reason to lose it
         log.debug("EXIF cannot be read: %s", error)
-        return picture
-    return picture.transpose(Image.Transpose[turn]) if turn else picture
+        return 1
+
+
+def is_turned(image: Image) -> bool:
+    """Whether width and height change places when an opened picture is set upright."""
+    return _orientation(image) in (5, 6, 7, 8)
