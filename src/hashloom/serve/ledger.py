@@ -201,12 +201,6 @@ class Ledger:
             named = {held.author for place in self._places.values() for held in place.posts.values()}
         return {author for author in named if not author.startswith("\0")}
 
-    def by_user(self, user: str, community: str | None = None) -> list[tuple[str, str]]:
-        """Community and id of an author's posts."""
-        with self._lock:
-            places = [(community, self._places.get(community))] if community is not None else self._places.items()
-            return [(c, id) for c, p in places if p for id, held in p.posts.items() if held.author == user]
-
 
 def _trends(dated: list[Held], half_life_days: float, days: float, least: int) -> list[Trend]:
     now = max((one.at for one in dated), default=0)
