@@ -119,7 +119,7 @@ class Keys:
         until, there = self._any
         if until < monotonic():
             try:
-                there = any(one.revoked_at is None for one in self._asked(_all))
+                there = self._asked(_holds_a_key)
             except NoAnswer:
                 if until + STANDING < monotonic():
                     raise
@@ -137,8 +137,10 @@ class Keys:
             self._any = NEVER
 
 
-def _all(store: Store) -> list[Key]:
-    return store.keys()
+def _holds_a_key(store: Store) -> bool:
+    """Whether there is one that was not revoked."""
+    kept = store.keys()
+    return any(one.revoked_at is None for one in kept)
 
 
 def is_loopback(host: str) -> bool:
@@ -157,7 +159,7 @@ def is_loopback(host: str) -> bool:
 
 def check_binding(host: str, store: Store) -> None:
     """Refuse to listen where others can reach it, as long as the store holds no key. Raises ``ValueError``."""
-    if not is_loopback(host) and not any(one.revoked_at is None for one in _all(store)):
+    if not is_loopback(host) and not _holds_a_key(store):
         raise ValueError(
             f"the service does not listen on {host}, where others can reach it, without keys; "
             "make one with `hashloom keys new`, or listen on 127.0.0.1"
