@@ -104,7 +104,7 @@ def serve(
         listener = _bound(host, port)
         # Whoever comes through a proxy on another machine is nobody of this machine, whatever a header says.
         settings = replace(settings, open_on_loopback=settings.open_on_loopback and is_loopback(host))
-        memory.give_back()
+        memory.own()
         with progress.stage("loading the models"):
             engine = Engine(held, model=model, forecaster=forecaster, settings=settings)
         with engine, listener:
@@ -198,7 +198,7 @@ def _listen(engine: Engine, listener: socket.socket, host: str, *, log: bool, ch
 
     app = make_app(engine, engine.store)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, ws="none", loop="asyncio",
+        app, log_config=None, access_log=False, server_header=False, ws="none", loop="auto",
         http=Bounded, timeout_graceful_shutdown=DRAIN,
     )  # fmt: skip
     if check:

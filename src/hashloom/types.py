@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, overload, runtime_checkable
 
 import numpy as np
@@ -388,8 +389,7 @@ class Rankings(Sequence[Ranking]):
         reasons: Sequence[Sequence[tuple[Reason, ...]]] | None = None,
     ) -> Rankings:
         """From one list of (tag, score) per post, best first already; ``reasons`` has the same shape."""
-        starts = np.zeros(len(lists) + 1, dtype=np.int64)
-        np.cumsum([len(row) for row in lists], out=starts[1:])
+        starts = np.array([0, *accumulate(map(len, lists))], dtype=np.int64)
         tags = np.empty(int(starts[-1]), dtype=object)
         tags[:] = [tag for row in lists for tag, _ in row]
         scores = np.array([score for row in lists for _, score in row], dtype=np.float64)

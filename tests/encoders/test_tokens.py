@@ -1,10 +1,12 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashloom.encoders.tokens import LONGEST, Tokens, looks_chinese
+from hashloom.encoders import tokens
+from hashloom.encoders.tokens import LONGEST, Tokens, each_once, looks_chinese
 
 SPLITS = [
     ("", []),
@@ -99,3 +101,32 @@ def test_any_text_splits_into_words_without_white_space(text: str) -> None:
     for word in Tokens().split(text):
         assert word
         assert not any(c.isspace() for c in word)
+
+
+def test_within_an_answer_a_text_is_cut_once_and_nothing_is_kept_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut, sound = list[str](), Tokens._split
+
+    def noted(self: Tokens, text: str) -> list[str]:
+        cut.append(text)
+        return sound(self, text)
+
+    monkeypatch.setattr(Tokens, "_split", noted)
+    with each_once():
+        first = Tokens().split("Rye bread")
+        first.append("changed by who asked")
+        assert Tokens().split("Rye bread") == ["rye", "bread"]
+        assert Tokens(lowercase=False).split("Rye bread") == ["Rye", "bread"]
+        with each_once():
+            assert Tokens().split("Rye bread") == ["rye", "bread"]
+        assert Tokens().split("Rye bread") == ["rye", "bread"]
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(Tokens().split, "Rye bread").result() == ["rye", "bread"]
+    assert cut == ["Rye bread"] * 3
+    assert Tokens().split("Rye bread") == ["rye", "bread"]
+    assert len(cut) == 4
+
+
+def test_what_was_cut_is_forgotten_after_a_failure_too() -> None:
+    with pytest.raises(TypeError), each_once():
+        Tokens().split(Tokens().split("Rye bread"))  # type: ignore[arg-type]
+    assert tokens._cut.held is None

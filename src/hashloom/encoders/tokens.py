@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 LONGEST = 64
 """A word is cut after so many characters, since what is longer is no word."""
@@ -33,6 +34,7 @@ _url = re.compile(r"\b(?:https?|ftp)://(?:[^\s/@]*@)?(?:www\.)?([^\s/?#:\]\)]*)[
 _ascii_word = re.compile(r"[a-z0-9][a-z0-9_]*(?:['.\-][a-z0-9_]+)*(?:[+#]{1,2}(?![a-z0-9]))?", re.IGNORECASE)
 _joint = re.compile(r"[.\-]")
 _lock = threading.Lock()
+_cut = threading.local()
 
 Segmenter = Callable[[str], list[str]]
 
@@ -69,6 +71,15 @@ class Tokens:
         >>> Tokens().split("")
         []
         """
+        held: dict[Any, list[str]] | None = getattr(_cut, "held", None)
+        if held is None:
+            return self._split(text)
+        asked = (self.japanese, self.chinese, self.han, self.lowercase, self.parts, self.characters, text)
+        if asked not in held:
+            held[asked] = self._split(text)
+        return held[asked].copy()
+
+    def _split(self, text: str) -> list[str]:
         text = text[: self.characters]
         if "://" in text:
             text = _url.sub(r" \1 ", text)
@@ -107,6 +118,26 @@ class Tokens:
         if self.han == "chinese" or looks_chinese(text):
             return self.chinese
         return self.japanese
+
+
+@contextmanager
+def each_once() -> Iterator[None]:
+    """Within this, each text is cut once, however many parts of a model ask for its words; in this thread.
+
+    What was cut is forgotten at the end, so that no text outlives the answer that needed it.
+
+    >>> with each_once():
+    ...     Tokens().split("Rye bread"), Tokens().split("Rye bread")
+    (['rye', 'bread'], ['rye', 'bread'])
+    """
+    if getattr(_cut, "held", None) is not None:
+        yield
+        return
+    _cut.held = {}
+    try:
+        yield
+    finally:
+        _cut.held = None
 
 
 def looks_chinese(text: str) -> bool:

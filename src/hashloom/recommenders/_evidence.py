@@ -27,6 +27,9 @@ FADING = 0.5
 """How fast a user's use of a tag fades with its age in days (BLL, Kowald et al. 2014)."""
 
 
+_NONE = np.zeros(0, dtype=np.int64)
+
+
 @dataclass
 class Candidates:
     """The candidates of a batch: ``post`` and ``tag`` (code), and each maker's score and rank (NaN: not proposed)."""
@@ -48,25 +51,26 @@ class Candidates:
 
         ``names`` are the known tags and ``code`` their places; others that makers propose get codes after them.
         """
-        fresh = {tag for ranking in found for tag in ranking.tags.tolist() if tag not in code}
-        if fresh:
-            names = [*names, *sorted(fresh)]
+        given = [tag for ranking in found for tag in ranking.tags.tolist()]
+        codes = [code.get(tag, -1) for tag in given]
+        if -1 in codes:
+            names = [*names, *sorted({tag for tag, at in zip(given, codes) if at < 0})]
             code = {tag: i for i, tag in enumerate(names)}
-        pairs = []
-        for ranking in found:
-            tags = np.array([code[t] for t in ranking.tags.tolist()], dtype=np.int64)
-            pairs.append((np.repeat(np.arange(len(ranking)), ranking.lengths), tags))
+            codes = [code[tag] for tag in given]
+        posts = [np.repeat(np.arange(len(ranking)), ranking.lengths) for ranking in found]
+        parts = [(np.concatenate([*posts, _NONE]), np.array(codes, dtype=np.int64))]
         if listed is not None:
-            posts = np.repeat(np.arange(len(listed)), [len(row) for row in listed])
-            pairs.append((posts, np.concatenate([*listed, np.zeros(0, dtype=np.int64)])))
+            rows = np.repeat(np.arange(len(listed)), [len(row) for row in listed])
+            parts.append((rows, np.concatenate([*listed, _NONE])))
         width = max(len(names), 1)
-        keys = np.unique(np.concatenate([p * width + t for p, t in pairs] or [np.zeros(0, dtype=np.int64)]))
+        keys, at = np.unique(np.concatenate([p * width + t for p, t in parts]), return_inverse=True)
         scores = np.full((len(keys), len(found)), np.nan, dtype=np.float32)
         ranks = scores.copy()
-        for m, (ranking, (posts, tags)) in enumerate(zip(found, pairs, strict=False)):
-            at = np.searchsorted(keys, posts * width + tags)
-            scores[at, m] = ranking.scores
-            ranks[at, m] = np.arange(len(at)) - np.repeat(ranking.starts[:-1], ranking.lengths) + 1
+        ends = np.cumsum([0, *(len(of) for of in posts)])
+        for m, ranking in enumerate(found):
+            mine = at[ends[m] : ends[m + 1]]
+            scores[mine, m] = ranking.scores
+            ranks[mine, m] = np.arange(len(mine)) - np.repeat(ranking.starts[:-1], ranking.lengths) + 1
         return cls(keys // width, keys % width, scores, ranks, names)
 
     def fused(self) -> Floats:
@@ -171,21 +175,22 @@ def _company(made: Candidates, counts: Counts, fused: Floats, starts: Ints) -> F
     order, weight = _anchors(made, fused)
     out = np.full((len(made.post), 5), np.nan, dtype=np.float32)
     out[:, 2:] = 0
-    rows = np.arange(len(made.post))
-    for a in range(ANCHORS):
-        has = starts[:-1] + a < starts[1:]
-        anchor = np.where(has, order[np.minimum(starts[:-1] + a, len(order) - 1)], -1)[made.post]
-        mine = np.where(anchor >= 0, made.tag[anchor], -1)
-        known = rows[(mine >= 0) & (mine < width) & (made.tag < width) & (mine != made.tag)]
-        here, tag = mine[known], made.tag[known]
-        both = counts.company.of(joined(here, tag))
-        chance = both / np.maximum(alone[here], 1)
-        if a == 0:
-            out[known, 0] = chance
-            out[known, 1] = np.log((both + 0.5) * alone.sum() / ((alone[here] + 1) * (alone[tag] + 1)))
-        out[known, 2] = np.maximum(out[known, 2], chance)
-        out[known, 3] += weight[anchor[known]] * chance
-        out[known, 4] += weight[anchor[known]] ** 2 * chance
+    # Of each candidate's post the likeliest candidates; all of shape (candidates, ANCHORS).
+    places = starts[made.post][:, None] + np.arange(ANCHORS)
+    anchors = order[np.minimum(places, len(order) - 1)]
+    mine, tags = made.tag[anchors], made.tag[:, None]
+    known = (places < starts[made.post + 1][:, None]) & (mine < width) & (tags < width) & (mine != tags)
+    both = np.zeros(known.shape, dtype=np.int64)
+    both[known] = counts.company.of(joined(mine, tags)[known])
+    chance = both / np.maximum(alone[np.where(known, mine, 0)], 1)
+    first = known[:, 0]
+    out[first, 0] = chance[first, 0]
+    there, tag = alone[mine[first, 0]], alone[made.tag[first]]
+    out[first, 1] = np.log((both[first, 0] + 0.5) * alone.sum() / ((there + 1) * (tag + 1)))
+    out[:, 2] = chance.max(axis=1)
+    for weighed, column in zip(weight[anchors].T, chance.T):
+        out[:, 3] += weighed * column
+        out[:, 4] += weighed**2 * column
     return out
 
 

@@ -229,9 +229,9 @@ class Nearest(Recommender):
         if self.by == "bm25":
             return self._index(name).scores(self._counts(posts))
         asked = self._vectors(posts)
-        if len(asked) == 1 and len(group["vectors"]) >= _sifting.LEAST:
+        if len(asked) <= _sifting.FEW and len(group["vectors"]) >= _sifting.LEAST:
             # One more than is heard, since the asked post itself may be among them.
-            found = [self._sieve(name).scores(asked[0], self.neighbours + 1)[None]]
+            found = [np.stack([self._sieve(name).scores(one, self.neighbours + 1) for one in asked])]
         else:
             found = [asked @ group["vectors"].T]
         return np.concatenate([*found, *(asked @ some.T for some in group["late"])], axis=1)

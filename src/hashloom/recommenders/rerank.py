@@ -20,6 +20,7 @@ from annotated_types import Ge
 from hashloom import tags as naming
 from hashloom.data.history import History
 from hashloom.encoders._vectors import unit
+from hashloom.encoders.tokens import each_once
 from hashloom.recommender import Gone, Recommender, best
 from hashloom.recommenders._counts import Counts
 from hashloom.recommenders._evidence import Candidates, features, names_of_features
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 LEAST = 40
 """With fewer teaching posts than this no ranker is learnt and the makers' rankings are fused instead."""
+SHARED = 2000
+"""With fewer candidates than this one thread is as quick as several, which wait for each other."""
 FEW = 128
 """Posts whose candidates' coordinates are in memory at once."""
 LOG = logging.getLogger(__name__)
@@ -206,7 +209,7 @@ class Rerank(Recommender):
         made = self._candidates(posts, self._counts, history, found)
         learnt = self.trees_ is not None and len(made.post) > 0
         x = self._features(made, posts, self._counts, history) if learnt else None
-        scores = made.fused() if x is None else self._scores(x, len(posts))
+        scores = made.fused() if x is None else self._scores(x)
         starts = made.starts(len(posts))
         lists, rows = [], []
         for i in range(len(posts)):
@@ -225,7 +228,8 @@ class Rerank(Recommender):
 
     def _proposed(self, posts: Posts, history: History, explain: bool) -> list[Rankings]:
         """What each maker says."""
-        each = ((maker, maker._rank(posts, self.depth, history, explain)) for maker in self.makers)
+        with each_once():  # most makers read the words
+            each = [(maker, maker._rank(posts, self.depth, history, explain)) for maker in self.makers]
         return [self._known_to(maker, found, posts.communities, history) for maker, found in each]
 
     def _coins(self, tag: str) -> bool:
@@ -239,9 +243,9 @@ class Rerank(Recommender):
         listed = None if self.makers else [counts.codes_in(c) for c in posts.communities]
         return Candidates.of(found, counts.tags, counts.code, listed)
 
-    def _scores(self, x: Floats, posts: int) -> Floats:
+    def _scores(self, x: Floats) -> Floats:
         """Between 0 and 1; comparable within a post. (candidates,)"""
-        raw = self.trees_.predict(x, num_threads=1 if posts == 1 else self.threads)
+        raw = self.trees_.predict(x, num_threads=1 if len(x) < SHARED else self.threads)
         return raw if self.objective == "binary" else 1 / (1 + np.exp(-raw))
 
     def _features(self, made: Candidates, posts: Posts, counts: Counts, history: History) -> Floats:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,17 +43,44 @@ class Asked:
         return min(AGAIN, self.draft.k + len(self.gate.taken) + SLACK)
 
 
-def asker(posts: Posts, k: int, explain: bool, dials: Mapping[str, float]) -> Callable[[Any], Sequence[Ranking]]:
-    """What asks a model about posts."""
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a model about posts: ``k`` tags for each, with reasons, with its dials turned."""
 
-    def ask(model: Any) -> Sequence[Ranking]:
-        turned = model.turned(**dials) if dials and hasattr(model, "turned") else model
-        found = turned.recommend(posts, k, explain=explain)
+    posts: Posts
+    k: int
+    explain: bool = False
+    dials: Mapping[str, float] = field(default_factory=dict)
+
+    def __call__(self, model: Any) -> Sequence[Ranking]:
+        """A ranking for each post. Raises ``ValueError`` where a score is no number."""
+        turned = model.turned(**self.dials) if self.dials and hasattr(model, "turned") else model
+        found = turned.recommend(self.posts, self.k, explain=self.explain)
         if not np.isfinite(found.scores).all():
             raise ValueError("scores that are no numbers")
         return [found[i] for i in range(len(found))]
 
-    return ask
+
+class PlainQuestion(Question):
+    """One post's tags and nothing else, which may be asked together with others' of this kind."""
+
+    def joins(self, others: Sequence[Any]) -> bool:
+        """Whether these ask alike: as many tags, since some models answer by that, for posts of other names."""
+        return all(
+            type(one) is type(self) and one.k == self.k and one.posts.ids[0] != self.posts.ids[0] for one in others
+        )
+
+    def together(self, others: Sequence[PlainQuestion], model: Any) -> list[Sequence[Ranking]]:
+        """Rankings for each, as each would get them alone."""
+        found = Question(Posts.concat([self.posts, *(one.posts for one in others)]), self.k)(model)
+        return [[one] for one in found]
+
+
+def question(posts: Posts, draft: Draft, k: int) -> Question:
+    """What a draft asks of a model."""
+    if draft.explain or draft.dials() or draft.pictures:
+        return Question(posts, k, draft.explain, draft.dials())
+    return PlainQuestion(posts, k)
 
 
 def chosen(asked: Asked, ranking: Ranking, served: Served) -> list[tuple[str, Suggested]]:
@@ -75,10 +102,10 @@ def answered(asked: Asked, ranking: Ranking, served: Served) -> list[Suggested]:
 def suggest(asked: Asked, served: Served, budget: float, lookups: Lookups) -> list[Suggested]:
     """A model's suggestions for a draft, with reasons where they were asked for. Raises ``NoAnswer``."""
     draft = asked.draft
-    ranking = served.running.ask(asker(asked.posts, asked.wide, draft.explain, draft.dials()), budget)[0]
+    ranking = served.running.ask(question(asked.posts, draft, asked.wide), budget)[0]
     passed = chosen(asked, ranking, served)
     if len(passed) < draft.k and len(ranking.suggestions) >= asked.wide < AGAIN:
-        ranking = served.running.ask(asker(asked.posts, AGAIN, draft.explain, draft.dials()), budget)[0]
+        ranking = served.running.ask(question(asked.posts, draft, AGAIN), budget)[0]
         passed = chosen(asked, ranking, served)
     found = fitted([one for _, one in passed], draft)
     if not draft.explain:

@@ -192,7 +192,7 @@ class Engine(Swapping):
             self.recent.append(draft)
         shadow = self.shadow
         if shadow is not None and current is not None and made.way == "model" and not draft.pictures:
-            ask = answering.asker(asked.posts, asked.wide, False, draft.dials())
+            ask = answering.Question(asked.posts, asked.wide, dials=draft.dials())
 
             def finish(ranking: Ranking) -> list[str]:
                 gate = replace(asked.gate, known=shadow.served.authors)
@@ -216,8 +216,7 @@ class Engine(Swapping):
         both = [self._asked(draft) for draft in drafts]
         together, wide = Posts.concat([asked.posts for asked, _ in both]), max(asked.wide for asked, _ in both)
         try:
-            ask = answering.asker(together, wide, False, {})
-            found = current.running.ask(ask, self.settings.batch_budget, last=True)
+            found = current.running.ask(answering.Question(together, wide), self.settings.batch_budget, last=True)
         except NoAnswer:
             return [self.suggest(draft) for draft in drafts]
         took = round((perf_counter() - began) * 1000 / len(drafts), 3)

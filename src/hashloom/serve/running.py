@@ -1,22 +1,21 @@
 """One loaded model and the thread that alone works on it: questions, updates and deletions come one after another.
 
 So no answer is made from half an update, and libraries that bear no second thread are safe. Whoever asks waits for a
-stated time and no longer; while the thread is stuck, nobody waits at all.
+stated time and no longer; while the thread is stuck, nobody waits at all. Questions that wait and are of one kind are
+asked together, since a model answers four posts at once in less than three times the time of one.
 """
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -31,16 +30,32 @@ class NoAnswer(RuntimeError):
         self.kind = kind
 
 
+@runtime_checkable
+class Joinable(Protocol):
+    """A question that may be asked together with others of its kind."""
+
+    def joins(self, others: Sequence[Any]) -> bool:
+        """Whether it may be asked together with these."""
+        ...
+
+    def together(self, others: Sequence[Self], model: Any) -> Sequence[Any]:
+        """The answers, this one's first; each as it would be alone."""
+        ...
+
+
 @dataclass(order=True)
 class _Task:
     order: tuple[int, int]
-    work: Callable[[Any], Any] = field(compare=False)
+    work: Any = field(compare=False)
     done: Future[Any] = field(compare=False)
 
 
 URGENT, USUAL, LAST = 0, 1, 2
 _END = (9, 0)
 """After everything that waits."""
+TOGETHER, TOGETHER_SECONDS = 8, 0.05
+"""So many questions at most are asked together, and no more than the model answers in that time, going by how it has
+done lately: the first of them waits for the answers to all."""
 
 
 class Running(Generic[M]):
@@ -59,6 +74,7 @@ class Running(Generic[M]):
         self._model = model
         self._tasks: queue.PriorityQueue[_Task] = queue.PriorityQueue()
         self._number = 0
+        self._pace = TOGETHER_SECONDS
         self._began: float | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -123,22 +139,54 @@ class Running(Generic[M]):
 
     def _work(self) -> None:
         while (task := self._tasks.get()).order != _END:
-            if not task.done.set_running_or_notify_cancel():
-                continue
-            self._began = monotonic()
+            tasks = [one for one in (task, *self._like(task)) if one.done.set_running_or_notify_cancel()]
+            self._began = began = monotonic()
             try:
-                task.done.set_result(task.work(self._model))
-            except BaseException as error:  # whatever happens in a model, its thread goes on
-                task.done.set_exception(error)
+                if len(tasks) == 1 or not self._together(tasks):
+                    for one in tasks:
+                        self._alone(one)
             finally:
                 self._began = None
-                del task
+                if tasks and isinstance(task.work, Joinable):
+                    self._pace += 0.1 * ((monotonic() - began) / len(tasks) - self._pace)
+                del task, tasks
+
+    def _like(self, task: _Task) -> list[_Task]:
+        """Questions behind this one that may be asked together with it."""
+        found: list[_Task] = []
+        most = min(TOGETHER, int(TOGETHER_SECONDS / max(self._pace, 1e-6)))
+        while isinstance(task.work, Joinable) and len(found) < most - 1:
+            try:
+                behind = self._tasks.get_nowait()
+            except queue.Empty:
+                break
+            if behind.order[0] != task.order[0] or not _joins(behind.work, [task.work, *(one.work for one in found)]):
+                self._tasks.put(behind)  # its number keeps its place
+                break
+            found.append(behind)
+        return found
+
+    def _together(self, tasks: Sequence[_Task]) -> bool:
+        """Answer questions at once; False where that failed, so that one of them spoils no other."""
+        first, *others = (task.work for task in tasks)
+        try:
+            found = first.together(others, self._model)
+        except BaseException as error:
+            LOG.debug("%d questions asked together failed: %s", len(tasks), type(error).__name__)
+            return False
+        for task, one in zip(tasks, found, strict=True):
+            task.done.set_result(one)
+        return True
+
+    def _alone(self, task: _Task) -> None:
+        try:
+            task.done.set_result(task.work(self._model))
+        except BaseException as error:  # whatever happens in a model, its thread goes on
+            task.done.set_exception(error)
 
 
-def give_back() -> None:
-    """Return memory that loading took and left free; where the C library is another, it stays with the process."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
+def _joins(work: Any, others: Sequence[Any]) -> bool:
+    return isinstance(work, Joinable) and work.joins(others)
 
 
 def _plain(error: BaseException) -> bool:

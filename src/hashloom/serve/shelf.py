@@ -20,12 +20,12 @@ import numpy as np
 from hashloom import keeping
 from hashloom.forecaster import Forecaster
 from hashloom.recommender import Recommender
-from hashloom.serve import learning
+from hashloom.serve import learning, memory
 from hashloom.serve.following import News
 from hashloom.serve.learnable import deleted, reviewed
 from hashloom.serve.learning import Authors, Model
 from hashloom.serve.pictures import Spool, sees_pictures
-from hashloom.serve.running import NoAnswer, Running, give_back
+from hashloom.serve.running import NoAnswer, Running
 from hashloom.serve.settings import ServeSettings
 from hashloom.tag_space import TagSpace, TagSpaces
 from hashloom.types import Posts
@@ -94,7 +94,7 @@ class Shelf:
             LOG.warning("%s %s failed while it caught up", kind, digest[:12], exc_info=True)
             said = f"{kind} {digest[:12]}: failed to learn what came since ({type(error).__name__})"
             raise Refused(f"{said}; the one in place stays") from error
-        give_back()
+        memory.settle()
         return served
 
     @staticmethod
