@@ -67,7 +67,7 @@ With your own posts (a CSV with the columns id, text, tags and, where known, com
   hashloom recommend my-model new-posts.jsonl -k 5 --explain
   hashloom train boosted posts.parquet -o my-forecaster    (where the posts state views, likes or a score)
   hashloom forecast my-forecaster new-posts.jsonl --explain
-  hashloom posts put posts.parquet --store my-store && hashloom serve --store my-store --model my-model
+  hashloom posts put posts.parquet --store my-store && hashloom retrain --store my-store && hashloom serve --store my-store
 
 Every verb explains itself: hashloom train --help
 endef
@@ -90,13 +90,14 @@ demo: $(VENV)/.installed
 	echo '$(ENGLISH)' | hashloom forecast demo/views -
 	@echo
 	hashloom posts put samples/posts.jsonl --store demo/store
+	hashloom retrain --store demo/store --recipe calibrated
 	@echo "$$GO_ON"
 	@echo
 	@$(SERVE_DEMO)
 
 # The page on the samples, until Ctrl-C. In CI, or where nobody sits at a terminal, it is checked and ended.
 PORT ?= 8000
-DEMO := --store demo/store --model demo/model --forecaster demo/views
+DEMO := --store demo/store --forecaster demo/views
 define SERVE_DEMO
 if [[ -n "$${CI:-}$${HASHLOOM_DEMO_CHECK:-}" || ! -t 0 || ! -t 1 ]]; then \
   echo hashloom serve $(DEMO) --check; hashloom serve $(DEMO) --port 0 --check; \
@@ -126,6 +127,7 @@ bench: $(VENV)/.installed-dev
 	python benchmarks/new_words.py
 	python benchmarks/forecasting.py
 	python benchmarks/explaining.py samples/posts.jsonl
+	python benchmarks/store.py
 	python benchmarks/serve.py --model demo/model samples/posts.jsonl
 
 results: $(VENV)/.installed-dev

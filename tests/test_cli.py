@@ -318,21 +318,21 @@ def test_the_posts_are_not_overwritten_by_their_answers(model, posts, tmp_path, 
 
 def test_answers_come_while_posts_still_come(model):
     process = subprocess.Popen([HASHLOOM, "recommend", model, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    guard = threading.Timer(30, process.kill)
+    guard = threading.Timer(120, process.kill)
     guard.start()
     for i in ("one", "two"):
         process.stdin.write(json.dumps({"id": i, "community": "crumb-club", "text": "rye"}).encode() + b"\n")
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == i
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     guard.cancel()
     process.stdout.close()
 
 
 def test_a_reader_that_goes_away_is_no_failure_to_talk_about(model, posts):
     line = f"'{HASHLOOM}' recommend '{model}' '{posts}' -k 100 | head -1 | wc -l"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=300)
     assert (done.stdout.strip(), done.stderr) == ("1", "")
 
 
@@ -391,13 +391,16 @@ def test_each_verb_teaches_by_example(capsys, verb):
 
 
 def test_help_comes_at_once():
-    taken = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run([HASHLOOM, "--help"], capture_output=True, text=True, check=True)
-        taken.append(time.perf_counter() - start)
+    """It loads the library that it is written with and little else; ``benchmarks/startup.py`` has the seconds."""
+    bare = "import sys, typer.main, typer.rich_utils, rich.table, rich.markdown; print(*sys.modules)"
+    there = set(subprocess.run([sys.executable, "-c", bare], capture_output=True, text=True, check=True).stdout.split())
+    ours = "import sys; from hashloom.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", ours, "--help"], capture_output=True, text=True, check=True)
     assert "recommend" in done.stdout
-    assert min(taken) < 1
+    more = {name for name in set(done.stderr.split()) - there if name.split(".")[0] not in sys.stdlib_module_names}
+    assert "hashloom.cli" in more
+    assert len(more) < 60, sorted(more)
+    assert not {"numpy", "polars", "torch", "sqlalchemy", "fastapi"} & more
 
 
 def test_no_verb_shows_help_and_a_wrong_one_what_was_meant(capsys):
@@ -454,6 +457,13 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(posts, tmp_pa
     assert "the name is too long" in capsys.readouterr().err
 
 
+def test_a_wrong_option_is_told_in_one_line_of_whole_sentences(posts, capsys):
+    assert run("recommend", "model", posts, "-k", "0") == 2
+    assert capsys.readouterr().err.endswith("greater than or equal to 1. See: hashloom recommend --help\n")
+    assert run("list") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_errors_name_the_file_asked_for_and_not_the_one_beside_it(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, opened(Path("/proc/answers.jsonl")):
         pass
@@ -495,7 +505,7 @@ def test_signals_during_training_leave_nothing(posts, tmp_path, number, code):
     assert process.poll() is None
     process.send_signal(number)
     rest = process.stderr.read().decode()
-    assert process.wait(60) == code
+    assert process.wait(300) == code
     process.stderr.close()
     assert "Traceback" not in rest
     assert not list(place.iterdir())

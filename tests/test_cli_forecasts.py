@@ -249,14 +249,14 @@ def test_one_input_and_one_output_are_kept_apart(model, posts, tmp_path, capsys)
 
 def test_forecasts_come_while_posts_still_come(model):
     process = subprocess.Popen([HASHLOOM, "forecast", model, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    guard = threading.Timer(30, process.kill)
+    guard = threading.Timer(120, process.kill)
     guard.start()
     for i in ("one", "two"):
         process.stdin.write(json.dumps({"id": i} | RYE).encode() + b"\n")
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == i
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     guard.cancel()
     process.stdout.close()
 

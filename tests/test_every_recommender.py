@@ -204,6 +204,21 @@ def test_a_tag_that_is_new_can_be_suggested_after_an_update_and_in_its_community
     assert same(keeping.load(tmp_path / "again").recommend(LATER, 50), model.recommend(LATER, 50))
 
 
+def test_a_sensitive_tag_is_given_only_where_the_text_names_it(name):
+    model = fitted(name)
+    spaces, before = model.spaces_, [set(ranking.tags) for ranking in model.recommend(HELD, 50)]
+    model.spaces_ = TagSpaces(replace(spaces[c], sensitive=("rye", "habit0")) for c in spaces)
+    model.share()
+    try:
+        for text, ranking, tags in zip(HELD.texts, model.recommend(HELD, 50), before):
+            held = set() if "rye" in text else {"Rye"}
+            assert set(ranking.tags) == tags - held - {"Habit0"}
+        assert [set(ranking.tags) for ranking in model.recommend(HELD, 50, sensitive=True)] == before
+    finally:
+        model.spaces_ = spaces
+        model.share()
+
+
 def test_an_update_brings_no_denied_tag_back(name, tmp_path):
     model = copied(name, tmp_path)
     model.spaces_ = TagSpaces(replace(model.spaces_[c], denied=("eclipse",)) for c in model.spaces_)

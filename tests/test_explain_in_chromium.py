@@ -90,10 +90,10 @@ def test_it_opens_from_a_file_without_errors_or_requests(opened: Any, post: dict
 def test_the_policy_stops_what_would_get_in(opened: Any) -> None:
     made, stopped = opened(), []
     made.on("requestfailed", lambda asked: stopped.append((asked.url, asked.failure)))
-    made.evaluate("""() => { const s = document.createElement('script'); s.textContent = 'window.got = 1';
+    with made.expect_event("requestfailed"):
+        made.evaluate("""() => { const s = document.createElement('script'); s.textContent = 'window.got = 1';
                      document.body.append(s); const i = new Image(); i.src = 'https://127.0.0.1/x.png';
                      document.body.append(i); }""")
-    made.wait_for_timeout(100)
     assert made.evaluate("window.got") is None
     assert any("Content Security Policy" in said for said in made.said)
     assert stopped == [("https://127.0.0.1/x.png", "csp")]

@@ -13,6 +13,8 @@ DOWNHILL = (
     ("types", "progress"),
     ("tags",),
     ("tag_space", "platforms"),
+    ("mentions",),
+    ("sensitive",),
     ("catalogue",),
     ("keeping",),
     ("data",),

@@ -56,8 +56,9 @@ def test_spaces_are_learnt_with_their_most_used_casing() -> None:
 
 def test_spaces_survive_json() -> None:
     space = TagSpace.of(
-        ["Rye", "パン"], "a", closed=True, aliases={"x": "rye"}, denied=["scam"], describe={"rye": "A cereal."}
-    )
+        ["Rye", "パン"], "a", closed=True, aliases={"x": "rye"}, denied=["scam"], describe={"rye": "A cereal."},
+        sensitive=["パン"],
+    )  # fmt: skip
     spaces = TagSpaces([space, TagSpace("b")])
     assert TagSpaces.from_json(json.loads(json.dumps(spaces.to_json()))) == spaces
     with pytest.raises(ValueError, match="unknown field 'tagz'"):

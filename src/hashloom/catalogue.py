@@ -159,7 +159,7 @@ def build(given: Mapping[str, Any]) -> Any:
     known = [f.name for f in fields(part)]
     for field in given.keys() - {kind}:
         if field not in known:
-            raise UnknownName(no_such(f"field of {given[kind]!r}", field, known))
+            raise UnknownName(no_such(f"field of {given[kind]!r} called", field, known))
     return part(**{name: _value(part, name, value) for name, value in given.items() if name != kind})
 
 

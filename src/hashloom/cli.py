@@ -70,8 +70,8 @@ def _start(
 ) -> None:
     """Hashtags for posts, and what posts will get, learnt from your own posts.
 
-    The way of the work: [bold]import → describe → train → evaluate → recommend[/bold] (or [bold]forecast[/bold], with
-    a recipe that forecasts). Each verb's --help has examples.
+    The way: [bold]import → describe → train → evaluate → recommend[/bold] or [bold]forecast[/bold].
+    Each verb's --help has examples.
     """
     if version:
         from hashloom import __version__
@@ -139,6 +139,9 @@ def train(
         typer.Option(metavar="FILE.json", help="Lists, aliases and denied tags by community; see docs/posts.md."),
     ] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Publish it in --store, for the services there.")] = False,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Compare it in --store with the published one, on live drafts, unseen.")
+    ] = False,
     store: InStore = None,
     folder: Folder = None,
 ) -> None:
@@ -159,14 +162,14 @@ def train(
 
     settings = recipe_of(recipe, change or [])
     check_model_place(out)
-    if publish:
-        cli_upkeep.check_publishing(store, folder)
+    if publish or shadow:
+        cli_upkeep.check_publishing(store, folder, publish=publish, unseen=shadow, forecasts=is_forecast(settings))
     if is_forecast(settings):
         tell(train_forecaster(settings, posts, out, how=split, seed=seed, spaces=spaces))
     else:
         tell(_train_recommender(settings, posts, out, how=split, seed=seed, spaces=spaces))
-    if publish:
-        cli_upkeep.publish(store, folder, out)
+    if publish or shadow:
+        cli_upkeep.publish(store, folder, out, unseen=shadow)
 
 
 def _train_recommender(
@@ -301,6 +304,8 @@ def forget(
     backup: Annotated[
         list[Path] | None, typer.Option("--backup", metavar="FILE.zip", help="Look into this backup too.")
     ] = None,
+    readmit: Annotated[bool, typer.Option("--readmit", help="Take --author or --community in again instead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete the whole --community, though it has posts.")] = False,
 ) -> None:
     """Take posts, users or tags out of a kept model: out of what it remembers, counts and looks up.
 
@@ -311,9 +316,16 @@ def forget(
     With --store instead of MODEL, authors are deleted from a store and its models, and kept out from then on.
 
     [dim]hashloom forget --store my-store --author mo --proof[/dim]
+
+    Without --author, the whole --community goes: posts, pictures, feedback, tag space and keys.
+
+    [dim]hashloom forget --store my-store --community bakers --yes --proof[/dim]
     """
     if model is None and store is not None:
-        cli_upkeep.forget(store, folder, author or [], community, backup or [], proof=proof)
+        if readmit:
+            cli_upkeep.readmit(store, folder, author or [], community)
+        else:
+            cli_upkeep.forget(store, folder, author or [], community, backup or [], proof=proof, yes=yes)
         return
     from hashloom import keeping
     from hashloom.cli_forecasts import forgotten
@@ -321,8 +333,9 @@ def forget(
 
     if model is None:
         raise BadInput("forget where? Name a MODEL folder, or a store with --store STORE --author USER")
-    if author or proof or backup or community is not None:
-        raise BadInput("--author, --community, --proof and --backup are for --store; of a MODEL, forget with --user")
+    if author or proof or backup or readmit or yes or community is not None:
+        raise BadInput("--author, --community, --proof, --backup, --readmit and --yes are for --store; "
+                       "of a MODEL, forget with --user")  # fmt: skip
     if not (post or user or tag):
         raise BadInput("nothing to forget; name posts (--post), users (--user) or tags (--tag)")
     known = kept(model)

@@ -13,8 +13,8 @@ def told(error: Exception) -> tuple[int, str]:
     """The exit code of an error and what to say of it: 2 where the input is to blame, 1 where we are."""
     if isinstance(error, typer.TyperException):
         path = getattr(getattr(error, "ctx", None), "command_path", "hashloom")
-        said = error.format_message().replace("Value error, ", "")
-        return 2, f"{said} See: {path} --help"
+        said = " ".join(error.format_message().replace("Value error, ", "").split())
+        return 2, f"{said}{'' if said.endswith(('.', '?', '!')) else '.'} See: {path} --help"
     if isinstance(
         error, FileNotFoundError | FileExistsError | PermissionError | IsADirectoryError | NotADirectoryError
     ):

@@ -254,7 +254,8 @@ def recipe_of(name: str, assignments: list[str] | None = None) -> dict[str, Any]
         Preparation(**recipe["prepare"])
     except TypeError:
         wrong = next(iter(recipe["prepare"].keys() - vars(Preparation()).keys()), "")
-        raise catalogue.UnknownName(catalogue.no_such("field of [prepare]", wrong, [*vars(Preparation())])) from None
+        said = catalogue.no_such("field of [prepare] called", wrong, [*vars(Preparation())])
+        raise catalogue.UnknownName(said) from None
     model = catalogue.build(recipe["model"])
     if isinstance(model, Forecaster) and recipe["prepare"]:
         raise catalogue.UnknownName(f"{name}: [prepare] counts tags and is for recommenders; take it out")

@@ -25,7 +25,8 @@ Where = Annotated[
     str,
     typer.Option(
         "--store", metavar="STORE", envvar="HASHLOOM_STORE", show_default=False,
-        help="A folder (SQLite), or postgresql+psycopg://…; HASHLOOM_STORE keeps a password off the command line.",
+        help="A folder (SQLite; hashloom-store where none is named), or postgresql+psycopg://…; HASHLOOM_STORE keeps a "
+        "password off the command line.",
     ),
 ]  # fmt: skip
 Folder = Annotated[
@@ -339,7 +340,7 @@ def posts_put(
     from hashloom.serve.settings import ServeSettings
     from hashloom.store import Put
 
-    read, put, lost = given(posts, some=True, strict=strict), Put(), 0
+    read, put, lost = given(posts, some=True, strict=strict), Put(), list[str]()
     with store_at(store, make=True) as held, progress.stage("putting posts"):
         for start in range(0, len(read), 1_000):
             some, without = kept(read[start : start + 1_000], held, ServeSettings())
@@ -352,4 +353,5 @@ def posts_put(
     if len(put.refused) > 10:
         tell(f"refused: … and {len(put.refused) - 10:,} more")
     if lost:
-        tell(f"pictures that could not be read and were left out: {lost:,}; put the files where the posts say")
+        said = f"pictures that could not be read and were left out: {len(lost):,}, the first {lost[0]}"
+        tell(f"{said}; put the files where the posts say, and the posts again")

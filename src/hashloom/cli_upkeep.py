@@ -141,6 +141,7 @@ def bulk(
             return
         from hashloom.serve.engine import Engine
 
+        _must_have(held, community)
         with Engine(held, model=model) as engine, progress.stage("tagging"):
             must_answer(engine, {"--model": model})
             work = Bulk(engine, Wanted(community, k, floor), tell)
@@ -154,6 +155,15 @@ def bulk(
         tell("the budget is spent; the same command goes on")
 
 
+def _must_have(store: Store, community: str | None) -> None:
+    """Who misspells a community must not take "0 posts tagged" for an answer."""
+    from hashloom.data.read import BadInput
+
+    if community is not None and not store.count(community):
+        there = ", ".join(sorted(name or "~" for name in store.communities())[:20]) or "none"
+        raise BadInput(f"--community {community}: the store has no posts of it; communities with posts: {there}")
+
+
 def _show(work: Any, budget: int | None) -> None:
     changed = same = 0
     for line in work.plan(budget):
@@ -165,27 +175,35 @@ def _show(work: Any, budget: int | None) -> None:
 # ---------------------------------------------------------------- models, deletions
 
 
-def publish(store: str | None, folder: Path | None, model: Path) -> None:
-    """Publish a model that was trained just now: ``hashloom train --publish``."""
+def publish(store: str | None, folder: Path | None, model: Path, *, unseen: bool) -> None:
+    """Publish a model that was trained just now, or compare it: ``hashloom train --publish`` and ``--shadow``."""
     from hashloom.serve import upkeep
 
-    with store_at(_named(store), folder, make=True) as held:
-        made = upkeep.publish(held, model)
-    tell(f"{made.name} {made.digest[:12]}: published; services that run take it up once it is checked and warm")
+    with store_at(_named(store, unseen), folder, make=True) as held:
+        made = upkeep.publish(held, model, unseen=unseen)
+    done = "the shadow" if unseen else "published"
+    tell(f"{made.name} {made.digest[:12]}: {done}; services that run take it up once it is checked and warm")
 
 
-def check_publishing(store: str | None, folder: Path | None) -> None:
+def check_publishing(store: str | None, folder: Path | None, *, publish: bool, unseen: bool, forecasts: bool) -> None:
     """Refuse before hours of training what could not be published after them."""
-    with store_at(_named(store), folder, make=True) as held:
+    from hashloom.data.read import BadInput
+
+    if publish and unseen:
+        raise BadInput("--publish and --shadow: a model answers or is compared unseen; say one of them")
+    if unseen and forecasts:
+        raise BadInput("--shadow: only recommenders are compared unseen; measure forecasters with hashloom evaluate")
+    with store_at(_named(store, unseen), folder, make=True) as held:
         if held.folder is None:
             _no_folder(held)
 
 
-def _named(store: str | None) -> str:
+def _named(store: str | None, unseen: bool) -> str:
     from hashloom.data.read import BadInput
 
     if not store:
-        raise BadInput("--publish: in which store? Name it with --store STORE, or in HASHLOOM_STORE")
+        option = "--shadow" if unseen else "--publish"
+        raise BadInput(f"{option}: in which store? Name it with --store STORE, or in HASHLOOM_STORE")
     return store
 
 
@@ -220,6 +238,7 @@ def retrain(
     [dim]hashloom retrain --store my-store --every 24h[/dim]
     """
     pause = seconds(every) if every else None
+    _named_recipes(recipe or [], change or [])  # a slip of the pen is told now, not night after night
     while True:
         try:
             with store_at(store, folder) as held:
@@ -250,14 +269,19 @@ def _round(store: Store, recipes: list[dict[str, Any]], drop: float, seed: int, 
 
 def _recipes(store: Store, names: list[str], changes: list[str]) -> list[dict[str, Any]]:
     """What is trained: the recipes named, else those in use, as they were changed, else ``calibrated``."""
-    from hashloom.data.read import BadInput
     from hashloom.serve.upkeep import recipes_in_use
 
     if store.folder is None:
         _no_folder(store)
+    return _named_recipes(names, changes) or recipes_in_use(store) or [recipe_of("calibrated")]
+
+
+def _named_recipes(names: list[str], changes: list[str]) -> list[dict[str, Any]]:
+    from hashloom.data.read import BadInput
+
     if changes and len(names) != 1:
         raise BadInput("--set: of which recipe? Name one with --recipe; later rounds remember its settings")
-    return [recipe_of(name, changes) for name in names] or recipes_in_use(store) or [recipe_of("calibrated")]
+    return [recipe_of(name, changes) for name in names]
 
 
 def _no_folder(store: Store) -> None:
@@ -281,20 +305,26 @@ def seconds(text: str) -> float:
 
 
 def forget(
-    store: str, folder: Path | None, authors: list[str], community: str | None, backups: list[Path], *, proof: bool
-) -> None:
-    """Delete authors from a store: ``hashloom forget --store STORE --author NAME --proof``."""
+    store: str, folder: Path | None, authors: list[str], community: str | None, backups: list[Path], *, proof: bool,
+    yes: bool,
+) -> None:  # fmt: skip
+    """Delete authors, or a whole community, from a store: ``hashloom forget --store STORE --author NAME --proof``."""
     from hashloom.data.read import BadInput
 
-    if not authors:
-        raise BadInput("whom to forget? Name the author as the posts do, with --author NAME")
+    if not authors and community is None:
+        raise BadInput("what to forget? Name an author as the posts do, with --author NAME, or a --community NAME")
     for path in backups:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: there is no such backup; check the path")
     with store_at(store, folder) as held:
         from hashloom.serve import upkeep
 
-        proofs = [upkeep.forget(held, name, community, backups, tell) for name in authors]
+        if authors or community is None:
+            proofs = [upkeep.forget(held, name, community, backups, tell) for name in authors]
+        else:
+            authors = [community]
+            _must_be_meant(held, community, yes)
+            proofs = [upkeep.forget_community(held, community, backups, tell)]
     for name, said in zip(authors, proofs):
         tell(_told(name, said))
         if proof:
@@ -303,21 +333,54 @@ def forget(
         raise typer.Exit(1)
 
 
+def _must_be_meant(store: Store, community: str, yes: bool) -> None:
+    """Who leaves --author out by mistake must not lose a community."""
+    from hashloom.data.read import BadInput
+
+    if not yes and (count := store.count(community)):
+        raise BadInput(f"--community {community}: all its {count:,} posts would be deleted for good; if so, say --yes")
+
+
+def readmit(store: str, folder: Path | None, authors: list[str], community: str | None) -> None:
+    """Take authors or a community in again: ``hashloom forget --store STORE --author NAME --readmit``."""
+    from hashloom.data.read import BadInput
+
+    if not authors and community is None:
+        raise BadInput("whom to take in again? Name an author with --author NAME, or a --community NAME")
+    with store_at(store, folder) as held:
+        for name in authors:
+            done = held.readmit_author(name, community=community)
+            tell(f"{name}: {_READMITTED[done]}")
+        if not authors and community is not None:
+            tell(f"{community}: {_READMITTED[held.readmit_community(community)]}")
+
+
+_READMITTED = {
+    True: "new posts are taken again; what was deleted stays out",
+    False: "was not deleted here; nothing was changed",
+}
+
+
 def _told(name: str, proof: dict[str, Any]) -> str:
     """A proof in one line."""
     where = ", ".join(f"{count:,} {kind}" for kind, count in proof["store"]["removed"].items() if count)
     held = any(one["removed"] or one["left"] for one in proof["models"])
-    held = held or any(one["posts"] or one["feedback"] for one in proof["backups"])
+    held = held or any(_in_backup(one) for one in proof["backups"])
     if not (where or held or proof["trained_with_the_posts"]):
-        return f"no post or feedback of {name!r} was found; check the spelling. The name is refused from now on"
+        said = f"no post or feedback of {name!r} was found; check the spelling"
+        return f"{said}. The name is refused from now on; --readmit ends that"
     learnt = "; weights and vocabularies that were trained stay until: hashloom retrain"
     said = f"{name}: {where or 'nothing was in the store'}; {_left(proof)}"
     return said + (learnt if proof["trained_with_the_posts"] else "")
 
 
+def _in_backup(looked: dict[str, Any]) -> bool:
+    return any(looked.get(kind) for kind in ("posts", "feedback", "spaces"))
+
+
 def _left(proof: dict[str, Any]) -> str:
     """What of an author is left, and where."""
     places = [f"{one['name']} {one['digest'][:12]}" for one in proof["models"] if one["left"]]
-    places += [one["file"] for one in proof["backups"] if one["posts"] or one["feedback"]]
+    places += [one["file"] for one in proof["backups"] if _in_backup(one)]
     places += [f"{count} {kind}" for kind, count in proof["store"]["left"].items() if count]
     return f"left in {', '.join(places)}" if places else "nothing is left where we looked"

@@ -120,7 +120,8 @@ class Client:
             numbers = tuple(one["numbers"]) if one["numbers"] else None
             more = {"numbers": numbers, "reasons": things.reasons(one["reasons"])}
             made = Forecast(**things.known(Forecast, one) | more)
-        return ForecastAnswer(**things.known(ForecastAnswer, said) | {"forecast": made})
+        notes = tuple(said.get("notes", ()))
+        return ForecastAnswer(**things.known(ForecastAnswer, said) | {"forecast": made, "notes": notes})
 
     def complete(self, community: str, start: str, *, k: int = 10, user: str | None = None) -> list[str]:
         """Tags of a community that begin as typed."""
@@ -204,7 +205,7 @@ class Client:
     def put_space(self, space: Space, *, why: str = "") -> Space:
         """Set a community's whole tag space."""
         body = {name: getattr(space, name) for name in ("tags", "closed", "aliases", "describe")}
-        body |= {"denied": list(space.denied), "why": why}
+        body |= {"denied": list(space.denied), "sensitive": list(space.sensitive), "why": why}
         return things.space(self._send("PUT", f"spaces/{sending.place(space.community)}", body, safe=True))
 
     def change_space(self, community: str, *, closed: bool | None = None, add: Sequence[str] = (),
@@ -217,6 +218,12 @@ class Client:
         """Deny tags, or allow them again."""
         body = {"add": list(add), "remove": list(remove), "why": why}
         return things.space(self._send("PATCH", f"spaces/{sending.place(community)}/denied", body))
+
+    def mark_sensitive(self, community: str, add: Sequence[str] = (), remove: Sequence[str] = (),
+                       why: str = "") -> Space:  # fmt: skip
+        """Mark tags as sensitive, or end that."""
+        body = {"add": list(add), "remove": list(remove), "why": why}
+        return things.space(self._send("PATCH", f"spaces/{sending.place(community)}/sensitive", body))
 
     def alias(self, community: str, aliases: Mapping[str, str | None], why: str = "") -> Space:
         """Let names stand for other tags; None ends one."""
@@ -285,6 +292,10 @@ class Client:
     def forget_author(self, user: str) -> dict[str, Any]:
         """Forget an author for good; says where something was, and what is left there (nothing, or it is a fault)."""
         return self._send("DELETE", f"authors/{sending.part(user)}", safe=True)
+
+    def forget_community(self, community: str) -> dict[str, Any]:
+        """Delete a whole community for good, its keys too; says what was where, and what is left (nothing)."""
+        return self._send("DELETE", f"communities/{sending.place(community)}", safe=True)
 
     def ready(self) -> bool:
         """Whether the service can answer; needs no key. Tries once."""

@@ -31,6 +31,7 @@ class DraftFields(TypedDict, total=False):
     unwanted: Sequence[str]
     picture_urls: Sequence[str]
     explain: bool
+    sensitive: bool
     popularity: float | None
     diversity: float | None
     novelty: float | None
@@ -179,6 +180,7 @@ class ForecastAnswer:
     why: str
     took_ms: float
     request_id: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ class Space:
     aliases: Mapping[str, str]
     denied: tuple[str, ...]
     describe: Mapping[str, str]
+    sensitive: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -326,7 +329,8 @@ def put(said: Mapping[str, Any]) -> Put:
 
 def space(said: Mapping[str, Any]) -> Space:
     """A tag space."""
-    return Space(**known(Space, said) | {"denied": tuple(said["denied"])})
+    lists = {name: tuple(said[name]) for name in ("denied", "sensitive") if name in said}
+    return Space(**known(Space, said) | lists)
 
 
 def model(said: Mapping[str, Any]) -> Model:

@@ -20,6 +20,7 @@ from hashloom import catalogue, keeping
 from hashloom.data.flood import Floods
 from hashloom.data.history import History
 from hashloom.data.prepare import with_tags
+from hashloom.sensitive import Withheld
 from hashloom.tag_space import TagSpaces
 from hashloom.tags import key, skeleton
 from hashloom.types import Marks, Posts, Rankings, Reason
@@ -176,12 +177,15 @@ class Recommender(ABC):
         self._forget(gone)
         return Forgotten(len(gone.all), sum(tag in gone.tags for row in gone.stripped.tags for tag in row))
 
-    def recommend(self, posts: Posts, k: int = 10, *, history: Posts | None = None, explain: bool = False) -> Rankings:
+    def recommend(
+        self, posts: Posts, k: int = 10, *, history: Posts | None = None, explain: bool = False, sensitive: bool = False
+    ) -> Rankings:
         """One ranking of at most ``k`` tags per post, in the order given.
 
         ``history`` adds earlier posts to those that the model remembers; each asked post sees only those strictly
         before it. Where there is too little evidence, the community's favourites fill the ranking. A post of a
         community that neither the training posts, nor a tag space, nor ``history`` know gets an empty ranking.
+        ``sensitive``: the authors ask for sensitive tags too, which else are given only where the text names them.
         """
         self._must_be_fitted()
         if k < 1:
@@ -192,7 +196,10 @@ class Recommender(ABC):
         # One batch is not cut: columns that are read already stay read.
         parts = [posts[i : i + _BATCH] for i in range(0, len(posts), _BATCH)] if len(posts) > _BATCH else [posts]
         spare = self.spaces_.spare + min(len(self.forgotten_), SPARE)
-        done = [self._deliver(self._rank(part, k + spare, past, explain), part, k, past, explain) for part in parts]
+        done = [
+            self._deliver(self._rank(part, k + spare, past, explain), part, k, past, explain, sensitive)
+            for part in parts
+        ]
         return done[0] if len(done) == 1 else Rankings.concat(done)
 
     def marks(self, posts: Posts, tags: Sequence[str], *, history: Posts | None = None) -> list[Marks | None]:
@@ -342,16 +349,21 @@ class Recommender(ABC):
         # Its own Posts: a history's columns are lengthened in place.
         return History(Posts(self.memory_.frame).tagged() if self.uses_history() else self.memory_[:0])
 
-    def _deliver(self, found: Rankings, posts: Posts, k: int, past: History, explain: bool) -> Rankings:
+    def _deliver(
+        self, found: Rankings, posts: Posts, k: int, past: History, explain: bool, sensitive: bool = False
+    ) -> Rankings:
         """Apply each community's space, fill with favourites, cut at ``k``, hand out display forms."""
         lists, reasons = [], []
-        for i, community in enumerate(posts.communities):
+        for i, (community, text) in enumerate(zip(posts.communities, posts.texts)):
             space, heard = self.spaces_[community], past.tags_in(community)
+            withheld = Withheld(space, text, wanted=sensitive)
             row: dict[str, float] = {}
             why: list[tuple[Reason, ...]] = []
             for at in range(int(found.starts[i]), int(found.starts[i + 1])):
                 tag = space.resolve(found.tags[at])
                 if tag is None or tag in row or not (tag in space.tags or tag in heard or self._may_coin(tag)):
+                    continue
+                if withheld.holds(tag):
                     continue
                 row[tag] = float(found.scores[at])
                 why.append(found.reasons[at] if found.reasons else ())
@@ -359,6 +371,8 @@ class Recommender(ABC):
                     break
             if len(row) < k:
                 for tag, score, reason in self._fill(community, row, past, posts[i : i + 1]):
+                    if withheld.holds(tag):
+                        continue
                     row[tag] = score
                     why.append((reason,))
                     if len(row) == k:

@@ -1,6 +1,7 @@
-"""Tag spaces: which tags each community may be given, under which name, and which never.
+"""Tag spaces: which tags each community may be given, under which name, which with care, and which never.
 
-A space is applied after every path to a tag: closed list, aliases, denied tags and all that looks like them.
+A space is applied after every path to a tag: closed list, aliases, denied and sensitive tags and all that looks like
+them.
 """
 
 from __future__ import annotations
@@ -38,12 +39,15 @@ class TagSpace:
     """Never given, nor anything that has the same key or looks the same."""
     describe: dict[str, str] = field(default_factory=dict)
     """Key → a sentence about the tag."""
+    sensitive: Collection[str] = ()
+    """Given, with all that looks like them, only where a post's own text names them; see ``hashloom.sensitive``."""
 
     def __post_init__(self) -> None:
         self.tags = {key(k): shown for k, shown in self.tags.items() if key(k)}
         self.aliases = {key(a): key(b) for a, b in self.aliases.items() if key(a) and key(b)}
         self.describe = {key(k): text for k, text in self.describe.items() if key(k)}
         self.denied = tuple(self.denied)
+        self.sensitive = tuple(self.sensitive)
 
     @classmethod
     def of(cls, tags: Iterable[str], community: str = "", **settings: Any) -> Self:
@@ -52,21 +56,27 @@ class TagSpace:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is said: open, no tag listed, renamed, denied or described.
+        """Whether nothing is said: open, no tag listed, renamed, denied, sensitive or described.
 
         >>> TagSpace("bakers").is_empty, TagSpace("bakers", closed=True).is_empty
         (True, False)
         """
-        return not (self.closed or self.tags or self.aliases or self.denied or self.describe)
+        return not (self.closed or self.tags or self.aliases or self.denied or self.describe or self.sensitive)
 
     def resolve(self, tag: str) -> str | None:
         """The key that may be given for ``tag``; None where it is denied, empty, or not in a closed list."""
-        end = self._end(key(tag))
+        end = self.stands_for(tag)
         if not end or (self.closed and end not in self.tags):
             return None
         return None if self.denied and self._denies(end) else end
 
-    def _end(self, at: str) -> str:
+    def stands_for(self, tag: str) -> str:
+        """The key that a tag is an alias of, else its own; whether it may be given is not looked at.
+
+        >>> TagSpace(aliases={"levain": "Sourdough"}).stands_for("#Levain")
+        'sourdough'
+        """
+        at = key(tag)
         seen = [at]
         while (at := self.aliases.get(at, at)) not in seen:
             seen.append(at)
@@ -103,7 +113,9 @@ class TagSpace:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only; ``from_json`` reads it back."""
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {"denied": list(self.denied)}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {
+            "denied": list(self.denied), "sensitive": list(self.sensitive),
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> Self:
@@ -156,8 +168,8 @@ class TagSpaces:
 
     @property
     def spare(self) -> int:
-        """How many candidates beyond K may be lost to denied tags and aliases."""
-        return max((len(s.denied) + len(s.aliases) for s in self.spaces.values()), default=0)
+        """How many candidates beyond K may be lost to denied and sensitive tags and aliases."""
+        return max((len(s.denied) + len(s.sensitive) + len(s.aliases) for s in self.spaces.values()), default=0)
 
     @classmethod
     def learn(cls, posts: Posts, min_count: int = 1, closed: bool = False) -> Self:

@@ -124,4 +124,4 @@ def test_ten_thousand_resamples_of_twenty_thousand_posts_take_seconds():
     start = time.process_time()
     drawn = resample(table, np.arange(20_000), 1000, 0)
     assert drawn.shape == (1000, 6)
-    assert time.process_time() - start < 3  # a tenth of the full job
+    assert time.process_time() - start < 5  # a tenth of the full job; 0.2 s were seen

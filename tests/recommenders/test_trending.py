@@ -173,7 +173,8 @@ def test_kept_and_read_back(tmp_path):
     assert scores(load(model.save(tmp_path / "model")), asked()) == scores(model, asked())
 
 
-def test_a_hundred_thousand_remembered_posts_are_answered_in_two_milliseconds_each():
+def test_a_hundred_thousand_remembered_posts_are_not_counted_anew_for_each_answer():
+    """Answers took 0.7 ms and an update 6; to count all that is remembered takes a second."""
     draw = np.random.default_rng(0)
     tags = draw.zipf(1.3, (100_000, 2)) % 3000
     frame = pl.DataFrame(
@@ -188,9 +189,9 @@ def test_a_hundred_thousand_remembered_posts_are_answered_in_two_milliseconds_ea
     model = Trending(measure="burst").fit(Posts.of(frame))
     wanted = Posts.of([Post(f"q{i}", "", "c", None, NOW - timedelta(hours=i)) for i in range(100)])
     model.recommend(wanted[:1])
-    assert quickest(lambda: model.recommend(wanted)) / len(wanted) < 0.002
+    assert quickest(lambda: model.recommend(wanted)) / len(wanted) < 0.02
     new = iter([use("newborn", -i / 1000, f"w{i}") for i in range(10)])
-    assert quickest(lambda: model.update(Posts.of([next(new)])).recommend(asked()), 10) < 0.04
+    assert quickest(lambda: model.update(Posts.of([next(new)])).recommend(asked()), 10) < 0.2
     assert model.recommend(Posts.of([Post("draft", "", "c")]))[0].tags[0] == "newborn"
 
 

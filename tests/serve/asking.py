@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +25,14 @@ def asked(engine: Engine, *, near: bool = True, host: str = "localhost", **setti
     client = ("127.0.0.1" if near else "203.0.113.9", 50_000)
     with TestClient(app, base_url=f"http://{host}", client=client, raise_server_exceptions=False) as made:
         yield made
+
+
+def soon(is_so: Callable[[], bool], what: str = "what is waited for", seconds: float = 60.0) -> None:
+    """Wait until something is so; the limit is there to end a test that would wait for ever."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, f"{what}: not within {seconds:g} s"
+        time.sleep(0.02)
 
 
 def bearer(secret: str) -> dict[str, str]:

@@ -47,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store
         for name, model in made.items():
             held = store.add_model(name, model.fit(scoped).save(home / name))  # type: ignore[attr-defined]
             store.publish(name, held.digest)
-        with Engine(store, settings=ServeSettings(budget=20.0, sync_seconds=0.1)) as running:
+        with Engine(store, settings=ServeSettings(budget=60.0, sync_seconds=0.1)) as running:
             for address in serving(running):
                 yield address, store
 
@@ -62,14 +62,15 @@ def serving(engine: Engine, settings: ServeSettings | None = None) -> Iterator[s
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    for _ in range(300):
-        if server.started:
-            break
-        time.sleep(0.05)
+    until = time.monotonic() + 60
+    while not server.started:
+        assert thread.is_alive(), "the server ended at once"
+        assert time.monotonic() < until, "the server did not start"
+        time.sleep(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}/"
     server.should_exit = True
-    thread.join(20)
+    thread.join(60)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def opened(browser: Any, place: tuple[str, Store]) -> Iterator[Any]:
     def open_page(path: str = "", scheme: str = "light", width: int = 1200, **more: Any) -> Any:
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, **more)
         contexts.append(context)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         made = context.new_page()
         made.said = []
         made.on("console", lambda m: made.said.append(m.text) if m.type in ("error", "warning") else None)
@@ -128,7 +129,8 @@ def events(store: Store, community: str = "crumb-club") -> list[tuple[str, str]]
 
 def followed(made: Any, address: str, community: str) -> None:
     """Wait until the service has taken in a community's new posts."""
-    for _ in range(300):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         if made.request.get(f"{address}v1/autocomplete/{quote(community)}").json()["tags"]:
             return
         time.sleep(0.05)

@@ -13,14 +13,22 @@ from hashloom.recommender import Recommender
 from hashloom.recommenders.calibrated import Calibrated
 from hashloom.recommenders.linear import Linear
 from hashloom.recommenders.popular import Popular
+from hashloom.serve import auth, lookups
 from hashloom.serve.drafts import with_scoped_ids
 from hashloom.serve.engine import Engine
 from hashloom.serve.settings import ServeSettings
 from hashloom.store import Store
 from hashloom.types import Posts
 
-QUICK = ServeSettings(budget=5.0, sync_seconds=0.05, default_rate=1e6)
+QUICK = ServeSettings(budget=60.0, batch_budget=300.0, picture_seconds=60.0, sync_seconds=0.05, default_rate=1e6)
 """So patient that a busy machine changes no answer."""
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store may take long too: it is silent only where a test makes it so, and says after how long."""
+    monkeypatch.setattr(lookups, "SECONDS", 60.0)
+    monkeypatch.setattr(auth, "PATIENCE", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ ROUTES: dict[tuple[str, str], tuple[str, bool, dict[str, Any]]] = {
     ("PATCH", "/v1/spaces/even"): ("operator", False, {"json": {"add": ["Rye"]}}),
     ("PATCH", "/v1/spaces/even/aliases"): ("operator", False, {"json": {"aliases": {"roggen": "rye"}}}),
     ("PATCH", "/v1/spaces/even/denied"): ("operator", False, {"json": {"add": ["spam"]}}),
+    ("PATCH", "/v1/spaces/even/sensitive"): ("operator", False, {"json": {"add": ["grief"]}}),
     ("POST", "/v1/spaces/even/merge"): ("operator", False, {"json": {"tags": ["oats"], "into": "oat"}}),
     ("PATCH", "/v1/spaces/even/describe"): ("operator", False, {"json": {"describe": {"rye": "A grain"}}}),
     ("GET", "/v1/spaces/even/log"): ("operator", False, {}),
@@ -55,6 +56,7 @@ ROUTES: dict[tuple[str, str], tuple[str, bool, dict[str, Any]]] = {
     ("DELETE", "/v1/keys/000000000000"): ("admin", False, {}),
     ("GET", "/v1/authors/u0"): ("admin", False, {}),
     ("DELETE", "/v1/authors/nobody"): ("admin", False, {}),
+    ("DELETE", "/v1/communities/gone"): ("admin", True, {}),
 }  # fmt: skip
 """Method and address → the role that it needs, whether for all communities, and what is sent."""
 OPEN = {("GET", "/health"), ("GET", "/ready"), ("GET", "/metrics"), ("GET", "/v1/openapi.json")}
@@ -72,7 +74,14 @@ def secrets(store: Store) -> dict[tuple[str, str | None], str]:
 def pattern_of(address: str) -> str:
     for name in ("even/0-0", "even/x1", "even/x2"):
         address = address.replace(name, "{community}/{id}")
-    swaps = {"even": "{community}", "recommender": "{name}", "000000000000": "{id}", "u0": "{user}", "nobody": "{user}"}
+    swaps = {
+        "even": "{community}",
+        "gone": "{community}",
+        "recommender": "{name}",
+        "000000000000": "{id}",
+        "u0": "{user}",
+        "nobody": "{user}",
+    }
     return "/".join(swaps.get(part, part) for part in address.split("/"))
 
 

@@ -202,8 +202,14 @@ def test_a_model_that_looks_at_pictures_is_shown_those_that_are_kept(
 
 def test_a_journal_of_another_run_is_refused(work: Bulk, tmp_path: Path) -> None:
     work.run(tmp_path / "journal", posts=1)
-    with pytest.raises(BadJournal, match="k=1, not 2"):
+    with pytest.raises(BadJournal, match="begun with -k 1, not with -k 2; go on as it was begun"):
         Bulk(work.engine, Wanted(k=2)).run(tmp_path / "journal")
+    with pytest.raises(BadJournal, match="begun without --community, not with --community even"):
+        Bulk(work.engine, Wanted("even", k=1)).run(tmp_path / "journal")
+    first, *rest = (tmp_path / "journal").read_text().splitlines(keepends=True)
+    (tmp_path / "before").write_text("".join([json.dumps(json.loads(first) | {"model": "a" * 64}) + "\n", *rest]))
+    with pytest.raises(BadJournal, match=r"begun with model aaaaaaaaaaaa, and [0-9a-f]{12} is in use now; name a"):
+        work.run(tmp_path / "before")
     for text in ("", "{}\n", "[]\n", "x\n", '{"bulk": 99}\n', '{"bulk": 1}\n{"community": "x"}\n'):
         (tmp_path / "other").write_text(text)
         with pytest.raises(BadJournal, match="other"):

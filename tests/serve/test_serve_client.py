@@ -43,7 +43,7 @@ def running(engine: Engine) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not server.started:
         assert thread.is_alive(), "the server ended at once"
         assert time.monotonic() < until, "the server did not start"
@@ -52,7 +52,7 @@ def running(engine: Engine) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
 
 
 @pytest.fixture
@@ -133,6 +133,9 @@ def test_feedback_counts_once_per_token(client: Client) -> None:
 
 def test_tag_spaces_are_read_changed_and_set(client: Client) -> None:
     assert client.deny("even", ["Oat"]).denied == ("Oat",)
+    assert client.mark_sensitive("even", ["Grief", "Gloom"]).sensitive == ("Grief", "Gloom")
+    assert client.mark_sensitive("even", remove=["gloom"]).sensitive == ("Grief",)
+    assert "Rye" in client.suggest("rye flour", community="even", sensitive=True).tags
     assert client.alias("even", {"levain": "rye"}).aliases == {"levain": "rye"}
     space = client.change_space("even", closed=True, add=["Rye", "Spelt"])
     assert space.closed
@@ -151,6 +154,8 @@ def test_models_trends_authors_and_status(client: Client, engine: Engine) -> Non
     assert len(client.export_author("u0")["posts"]) == 6
     assert client.forget_author("u0")["left"] == {"posts": 0, "feedback": 0}
     assert client.export_author("u0")["posts"] == []
+    assert client.forget_community("odd")["where"]["posts"] == 24
+    assert list(client.communities()) == ["even"]
 
 
 def test_communities_keys_quality_review_and_duplicates(client: Client, engine: Engine) -> None:

@@ -28,7 +28,9 @@ def plant(store: Store) -> None:
         Post(f"q-9000{i}", f"rye flour kneaded {CANARY}", "odd", f"spy{i}", tags=(CANARY, "Rye")) for i in range(30)
     ]
     store.put_posts(Posts.of([*rows, Post("0-0", f"same id {CANARY}", "odd", "spy", tags=(CANARY,))]))
-    store.put_space(TagSpace.of([CANARY], "odd", aliases={"rye": CANARY}, denied=["Oat"]), by="spy")
+    store.put_space(
+        TagSpace.of([CANARY], "odd", aliases={"rye": CANARY}, denied=["Oat"], sensitive=["Rye", CANARY]), by="spy"
+    )
     store.put_feedback([Feedback(f"f{i}", "odd", "d1", "Rye", "rejected", user=f"spy{i}") for i in range(30)])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import soon
 
 from hashloom.recommenders.linear import Linear
 from hashloom.serve.drafts import Draft
@@ -175,23 +176,17 @@ def test_a_slow_model_is_cut_off_and_nobody_waits_for_a_stuck_one(
 ) -> None:
     publish("linear")
     engine, sound, go = engine_of(budget=0.5), Linear._rank, threading.Event()
-    breaks(monkeypatch, lambda *args: (go.wait(20), sound(*args))[1])
+    breaks(monkeypatch, lambda *args: (go.wait(120), sound(*args))[1])
     began = time.monotonic()
     assert engine.suggest(RYE).kind == "slow"
-    assert time.monotonic() - began < 5
-    began = time.monotonic()
     assert engine.suggest(RYE).kind in ("slow", "stuck")
     time.sleep(0.6)
     answers = [engine.suggest(RYE) for _ in range(20)]
-    assert {answer.kind for answer in answers} == {"stuck"}
-    assert time.monotonic() - began < 5
+    assert {answer.kind for answer in answers} == {"stuck"}  # they were told so before they would have waited
+    assert time.monotonic() - began < 60  # the model is held for twice as long
     assert all(set(answer.tags) == {"Rye", "Oat"} for answer in answers)
     go.set()
-    for _ in range(200):
-        if engine.suggest(RYE).way == "model":
-            return
-        time.sleep(0.02)
-    raise AssertionError("the model did not come back")
+    soon(lambda: engine.suggest(RYE).way == "model", "the model coming back")
 
 
 def test_without_any_model_the_favourites_answer(engine_of: New) -> None:
@@ -277,10 +272,7 @@ def test_equal_ids_of_two_communities_are_two_posts(engine: Engine, store: Store
 def test_the_background_thread_follows_within_seconds(engine: Engine, store: Store) -> None:
     engine.start()
     store.put_posts(Posts.of([Post(f"b{i}", "buckwheat", "even", f"n{i}", tags=("Buckwheat",)) for i in range(2)]))
-    end = time.monotonic() + 10
-    while "Buckwheat" not in engine.suggest(Draft("buckwheat", "even", k=50)).tags:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    soon(lambda: "Buckwheat" in engine.suggest(Draft("buckwheat", "even", k=50)).tags, "a post")
 
 
 def test_a_trimmed_log_makes_it_read_everything_anew(engine: Engine, store: Store) -> None:
@@ -369,11 +361,12 @@ def test_what_happens_while_a_model_is_loaded_reaches_it(
 def test_a_candidate_answers_unseen(engine: Engine, store: Store, models: dict[str, Path]) -> None:
     made = store.add_model("recommender", models["popular"])
     engine.set_shadow("recommender", made.digest)
-    for _ in range(100):
+
+    def compared() -> bool:
         assert engine.suggest(RYE).model != made.digest
-        if engine.shadow.report()["drafts"] >= 5:
-            break
-        time.sleep(0.01)
+        return engine.shadow.report()["drafts"] >= 5
+
+    soon(compared, "five comparisons")
     report = engine.health().shadow
     assert report["digest"] == made.digest
     assert (report["failed"], 0 < report["agreement"] <= 1) == (0, True)
@@ -413,10 +406,7 @@ def test_threads_end_with_the_engine(engine_of: New, publish: Publish) -> None:
     engine = engine_of().start()
     engine.suggest(RYE)
     engine.close()
-    end = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.02)
-    assert threading.active_count() <= before
+    soon(lambda: threading.active_count() <= before, "the end of its threads")
     assert not engine.spool.folder.exists()
 
 
@@ -441,19 +431,20 @@ def test_what_could_not_be_loaded_while_the_store_was_away_is_tried_again(
 def test_a_sync_waits_for_a_model_that_another_thread_is_loading(
     engine: Engine, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load, begun = engine.shelf.load, threading.Event()
+    load, begun, go = engine.shelf.load, threading.Event(), threading.Event()
 
     def slow(*given: Any) -> Any:
         begun.set()
-        time.sleep(0.3)
+        assert go.wait(60)
         return load(*given)
 
     digest = publish("popular")
     monkeypatch.setattr(engine.shelf, "load", slow)
     engine.sync(beside=True)
-    assert begun.wait(5)
+    assert begun.wait(60)
     assert engine.current is not None
     assert engine.current.digest != digest
+    threading.Timer(0.3, go.set).start()
     engine.sync()
     assert engine.current.digest == digest
 

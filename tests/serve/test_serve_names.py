@@ -10,9 +10,11 @@ from test_serve_client import running
 
 from hashloom.client import Client, NotFound
 from hashloom.serve.engine import Engine
+from hashloom.serve.settings import ServeSettings
 from hashloom.store import Store
 from hashloom.types import Post, Posts
 
+PATIENT = ServeSettings(budget=60.0)
 NAMES = (
     "a/b", "/", "//x/", "a?b", "a#b", "a%b", "%", "%2F", "a%2Fb", ".", "..", "...", "~", "~~", "~..", "../~", "a.b",
     "log", "a/log", "even/log", "a b", "a+b&c=d;e", "\\", "ü/ß", "料理/パン", "'\"<>", "many", "x" * 400,
@@ -23,8 +25,8 @@ NAMES = (
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Client, Store]]:
     """A service over an empty store, and a client of it."""
     home = tmp_path_factory.mktemp("named") / "store"
-    with Store.open(home) as store, Engine(store) as engine, running(engine) as address:
-        yield Client(address, timeout=30), store
+    with Store.open(home) as store, Engine(store, settings=PATIENT) as engine, running(engine) as address:
+        yield Client(address, timeout=60), store
 
 
 @pytest.mark.parametrize("name", NAMES)

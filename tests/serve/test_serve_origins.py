@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from asking import asked, bearer
@@ -89,6 +91,18 @@ def forum() -> Iterator[Any]:
             self.end_headers()
             self.wfile.write(server.html.encode() if self.path == "/" else b"")  # type: ignore[attr-defined]
 
+        def do_POST(self) -> None:
+            """Hand a request on to the service, with the page's own key and whoever is logged in."""
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"]))) | {"user": "u0"}
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {server.key}"}  # type: ignore
+            url = server.service + self.path.removeprefix("/tags/")  # type: ignore[attr-defined]
+            with urlopen(Request(url, json.dumps(body).encode(), headers)) as answer:
+                said = answer.read()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(said)
+
         def log_message(self, *_: Any) -> None:
             pass
 
@@ -113,7 +127,7 @@ def test_the_widget_works_on_a_page_of_a_named_origin_alone(
             '<label>Post <textarea id="post"></textarea></label>'
         )
         context = browser.new_context()
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         _asks(context.new_page(), address, forum.port)
         context.close()
 
@@ -130,8 +144,39 @@ def _asks(page: Any, address: str, port: int) -> None:
     assert heard.value.status == 200
     assert page.input_value("#post") == f"lime tide {tag}"
     page.goto(f"http://localhost:{port}/")  # the same page, by a name that the service was not told
-    page.type("#post", "lime tide")
+    with page.expect_console_message(lambda said: said.text.startswith("Hashloom: no answer from ")) as hint:
+        page.type("#post", "lime tide")
+    assert hint.value.text.endswith(f"hashloom serve --origin http://localhost:{port}")
     page.wait_for_selector(".lost:visible")
     assert page.inner_text(".lost") == "No suggestions now: the service cannot be reached"
     assert page.input_value("#post") == "lime tide"
     assert elsewhere == []
+
+
+@in_a_browser
+def test_a_widget_with_a_readers_key_works_and_shows_nobodys_habits(
+    engine: Engine, store: Store, forum: Any, browser: Any
+) -> None:
+    """Through the page's own server, which has a writer's key and says who is logged in, it does show that one's."""
+    reader, forum.key = (store.new_key(role, "even")[1] for role in ("reader", "writer"))
+    settings = replace(engine.settings, origins=(f"http://127.0.0.1:{forum.port}",))
+    for forum.service in serving(engine, settings):
+        seen = {}
+        for name, about in (("reader", f'data-key="{reader}"'), ("own server", 'data-address="/tags/"')):
+            forum.html = (
+                '<!doctype html><html lang="en"><title>Forum</title><link rel="icon" href="data:,">'
+                f'<script src="{forum.service}widget.js" {about} data-community="even" data-user="u0" data-k="20" '
+                'defer></script><label>Post <textarea id="post"></textarea></label>'
+            )
+            context = browser.new_context()
+            context.set_default_timeout(60_000)
+            page = context.new_page()
+            page.goto(f"http://127.0.0.1:{forum.port}/")
+            page.type("#post", "lime tide")
+            page.wait_for_selector(".take")
+            seen[name] = {one.inner_text() for one in page.query_selector_all(".take")}
+            page.click(".take >> nth=0")
+            assert page.input_value("#post").startswith("lime tide #")
+            context.close()
+        assert seen["reader"]
+        assert "#Habit0" in seen["own server"] - seen["reader"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,23 @@ def test_everything_is_reached_and_done_by_keyboard(opened: Any) -> None:
 
 
 @in_a_browser
+def test_tags_in_the_text_are_shown_where_they_are_counted(opened: Any) -> None:
+    """A count of one above "None yet" would be a riddle."""
+    made = composed(opened(), "First loaf #Rye")
+    assert made.inner_text("#counter") == "1 tag"
+    assert made.inner_text("#chosen") == "In the text: #Rye"
+    with made.expect_response("**/v1/suggest"):
+        made.click(".take >> nth=0")
+    assert made.inner_text("#counter") == "2 tags"
+    assert made.inner_text("#chosen").endswith("In the text: #Rye")
+    made.fill("#text", "First loaf")
+    assert made.inner_text("#counter") == "1 tag"
+    assert "In the text" not in made.inner_text("#chosen")
+    made.click("#chosen button")
+    assert made.inner_text("#chosen") == "None yet"
+
+
+@in_a_browser
 def test_the_focus_stays_when_suggestions_are_drawn_anew(opened: Any) -> None:
     made = composed(opened())
     made.focus("#text")
@@ -144,25 +162,29 @@ def test_nothing_is_asked_while_a_word_is_composed(opened: Any) -> None:
 @in_a_browser
 def test_a_screen_reader_hears_the_outcome_and_not_every_step(opened: Any) -> None:
     made = opened()
+    made.clock.install()
+    made.reload()
     made.wait_for_selector("#community option", state="attached")
     made.select_option("#community", "crumb-club")
+    made.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))  # time goes on where the test says so
     made.evaluate("""() => {
         window.heard = [];
         const place = document.querySelector('#aloud');
         new MutationObserver(() => heard.push(place.textContent)).observe(place, { childList: true });
     }""")
-    made.evaluate(
-        """async text => {
-        for (let end = 5; end < text.length + 5; end += 15) {
-            document.querySelector("#text").value = text.slice(0, end);
+    for end in range(5, len(BREAD) + 5, 15):
+        made.evaluate(
+            """text => {
+            document.querySelector("#text").value = text;
             document.querySelector("#text").dispatchEvent(new Event("input", { bubbles: true }));
-            await new Promise(done => setTimeout(done, 300));  // long enough for an answer to each
-        }
-    }""",
-        BREAD,
-    )
-    made.wait_for_function("() => heard.length > 0")
-    made.wait_for_timeout(400)
+        }""",
+            BREAD[:end],
+        )
+        with made.expect_response("**/v1/suggest"):
+            made.clock.run_for(300)
+        made.wait_for_selector("#suggestions[aria-busy=false]")
+    assert made.evaluate("heard") == []
+    made.clock.run_for(3_000)
     heard = made.evaluate("heard")
     assert len(heard) == 1
     assert heard[0].startswith("10 suggestions: ")
@@ -300,7 +322,7 @@ def test_feedback_waits_while_the_service_is_away(opened: Any, place: tuple[str,
     made.unroute("**/v1/**")
     made.wait_for_selector("#offline", state="hidden")
     made.wait_for_function("() => document.querySelector('#suggestions').getAttribute('aria-busy') === 'false'")
-    for _ in range(50):
+    for _ in range(1_200):
         if len(events(place[1])) > before:
             break
         made.wait_for_timeout(50)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import asked, bearer
+from asking import asked, bearer, soon
 from databases import cluster as cluster
 from databases import server as server
 from test_cli_serve import run, served
@@ -21,16 +20,6 @@ from hashloom.serve.engine import Draft, Engine
 from hashloom.serve.upkeep import forget
 from hashloom.store import Feedback, Store
 from hashloom.types import Post, Posts
-
-SECONDS = 10.0
-"""So long another engine may take to know something, on a busy machine; it looks each twentieth of a second."""
-
-
-def soon(is_so: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < until, f"{what}: not within {SECONDS:g} s"
-        time.sleep(0.02)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -138,7 +127,7 @@ def test_two_processes_over_one_store_are_one_service(
     with ExitStack() as stack:
         arguments = ("--store", where, "--folder", folder)
         addresses = [stack.enter_context(served(*arguments))[0] for _ in range(2)]
-        one, two = (Client(address, admin, timeout=30) for address in addresses)
+        one, two = (Client(address, admin, timeout=60) for address in addresses)
         for i in range(2):
             one.put_post("even", f"b{i}", text="buckwheat groats", user=f"n{i}", tags=["Buckwheat"])
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asking import asked
 
+from hashloom.data.history import History
+from hashloom.recommenders.own_history import OwnHistory
+from hashloom.serve.drafts import with_scoped_ids
 from hashloom.serve.engine import Engine
 from hashloom.store import Store
+from hashloom.types import Post, Posts
 
 DRAFT = {"text": "buckwheat groats", "community": "even", "k": 50}
 LOAF = {"text": "buckwheat groats", "tags": ["Buckwheat"]}
@@ -80,7 +86,14 @@ def test_wrong_content_of_a_post_is_refused(engine: Engine) -> None:
             assert client.patch("/v1/posts/even/0-0", json=wrong).status_code == 422, wrong
         for when in ("2025-01-01", 5, "1889-01-01T00:00:00Z", "2025-01-01T00:00:00", "x"):
             assert client.put("/v1/posts/even/x", json=LOAF | {"created_at": when}).status_code == 422, when
-        assert client.get("/v1/trends/even", params={"kk": 3}).status_code == 422
+        (said,) = client.get("/v1/trends/even", params={"kk": 3}).json()["errors"]
+        assert said == {"field": "kk", "message": "is not known here; there are: k"}
+        naive = client.put("/v1/posts/even/x", json=LOAF | {"created_at": "2025-01-01T00:00:00", "txt": "Rye"})
+        said = {one["field"]: one["message"] for one in naive.json()["errors"]}
+        assert said["created_at"].startswith("has no time zone; write e.g. 20")
+        assert said["txt"] == "is not known here"
+        named = client.post("/v1/suggest", json={"text": "Rye", "platform": "mastodn"}).json()["errors"][0]["message"]
+        assert named.startswith("use one of instagram, ")
         assert client.get("/v1/posts/even/x").status_code == 404
 
 
@@ -159,7 +172,7 @@ def test_a_tag_space_is_read_changed_logged_and_put_back(engine: Engine) -> None
         client.put("/v1/spaces/even", json={})
         assert client.get("/v1/spaces/even").json()["tags"] == {}
         assert "Rye" in tags(client, text="rye flour")
-        sent = {name: whole[name] for name in ("tags", "closed", "aliases", "denied", "describe")}
+        sent = {name: whole[name] for name in ("tags", "closed", "aliases", "denied", "sensitive", "describe")}
         client.put("/v1/spaces/even", json=sent)
         assert {n: v for n, v in client.get("/v1/spaces/even").json().items() if n in sent} == sent
         assert [one["why"] for one in client.get("/v1/spaces/even/log").json()["changes"]][4] == "season"
@@ -246,3 +259,75 @@ def test_the_review_queue_begins_with_the_most_doubtful(engine: Engine) -> None:
         found = client.get("/v1/review/even").json()["posts"]
         assert [(one["id"], one["doubt"]) for one in found] == [("wrong", 1.0), ("bare", 0.5), ("right", 0.0)]
         assert found[0]["suggested"][0] == "Rye"
+
+
+# ---------------------------------------------------------------- posts without a time
+
+
+def test_a_post_sent_without_a_time_is_of_the_moment_it_came(engine: Engine, store: Store) -> None:
+    with asked(engine) as client:
+
+        def held(id: str) -> Any:
+            return client.get(f"/v1/posts/even/{id}").json()["created_at"]
+
+        before = datetime.now(UTC)
+        assert client.put("/v1/posts/even/n1", json=LOAF).json()["status"] == "new"
+        first = held("n1")
+        assert before <= datetime.fromisoformat(first) <= datetime.now(UTC)
+        assert client.put("/v1/posts/even/n1", json=LOAF).json()["status"] == "same"
+        assert client.put("/v1/posts/even/n1", json=LOAF | {"text": "edited"}).json()["status"] == "changed"
+        assert held("n1") == first
+        said = "2025-03-02T08:41:00Z"
+        client.put("/v1/posts/even/n1", json=LOAF | {"created_at": said})
+        assert client.put("/v1/posts/even/n1", json=LOAF | {"created_at": said}).json()["status"] == "same"
+        assert client.put("/v1/posts/even/n1", json=LOAF).json()["status"] == "same"
+        assert held("n1") == said
+        twice = [LOAF | {"id": "n2", "community": "even"}, LOAF | {"id": "n2", "community": "even", "text": "x"}]
+        made = client.post("/v1/posts", json={"posts": [*twice, twice[1]]}).json()
+        assert (made["new"], made["changed"], made["same"]) == (1, 1, 1)
+        assert first < held("n2")
+    # What is put from files keeps its place before all that has a time, also when it is sent again.
+    old = Posts.of([Post("old", "x", "even", tags=("Rye",))])
+    assert store.put_posts(old).new == 1
+    assert store.get_posts("even", ["old"])[0].created_at is None
+    assert store.put_posts(old, live=True).same == 1
+    assert store.recent("even").ids[0] == "old"
+
+
+def test_later_posts_have_later_moments_whoever_writes_first(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The moment is taken while it is one's turn to write, not when the post was sent."""
+    from hashloom.store import posts as module
+
+    order, inner = [], module.now
+    monkeypatch.setattr(module, "now", lambda: (order.append(store._turn.locked()), inner())[1])
+    store.put_posts(Posts.of([Post(str(i), "x", "even") for i in range(3)]), live=True)
+    assert order == [True]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_stream_of_posts_without_a_time_indexes_nothing_anew(
+    store: Store, known: Posts, engine_of: Callable[..., Engine], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:  # fmt: skip
+    """Counted, not timed. As files put them, without a moment, each would make the history be indexed anew."""
+    folder = OwnHistory().fit(with_scoped_ids(known)).save(tmp_path / "own")
+    store.publish("recommender", store.add_model("recommender", folder).digest)
+    engine = engine_of()
+    made: list[int] = []
+    init = History.__init__
+    with asked(engine) as client:
+
+        def put(i: int) -> list[str]:
+            body = LOAF | {"user": "fresh", "tags": [f"Mine{i}"]}
+            if live:
+                assert client.put(f"/v1/posts/even/s{i}", json=body).json()["status"] == "new"
+            else:
+                store.put_posts(Posts.of([Post(f"s{i}", "x", "even", "fresh", tags=(f"Mine{i}",))]))
+            assert engine.sync()
+            return tags(client, user="fresh")
+
+        put(0)
+        monkeypatch.setattr(History, "__init__", lambda self, posts: (made.append(len(posts)), init(self, posts))[1])
+        for i in range(1, 9):
+            assert f"Mine{i}" in put(i)  # and yet what was put a moment ago counts
+    assert len(made) == (0 if live else 8)

@@ -19,7 +19,7 @@ def written(value: object) -> str:
 @pytest.mark.parametrize("name", [f.name for f in fields(ServeSettings)])
 def test_every_setting_is_set_by_its_name(name: str) -> None:
     there = getattr(ServeSettings(), name)
-    values = {bool: not there, int: 3, float: 0.25, str: "one", tuple: ("https://a.example", "https://b.example")}
+    values = {bool: not there, int: 3, float: 0.125, str: "one", tuple: ("https://a.example", "https://b.example")}
     made = ServeSettings().changed([f"{name} = {written(values[type(there)])}"])
     assert getattr(made, name) == values[type(there)]
     assert type(getattr(made, name)) is type(there)

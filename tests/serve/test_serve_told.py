@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,12 @@ from asking import asked, bearer
 
 from hashloom.forecasters.author_mean import AuthorMean
 from hashloom.serve.engine import UNKNOWN, Engine
+from hashloom.serve.settings import ServeSettings
 from hashloom.store import Store
 from hashloom.tag_space import TagSpace
 from hashloom.types import Post, Posts
+
+PATIENT = ServeSettings(budget=60.0)
 
 # ---------------------------------------------------------------- communities
 
@@ -52,7 +56,7 @@ def test_a_misspelt_community_is_noted(engine: Engine, store: Store) -> None:
 
 
 def test_a_community_that_the_model_alone_knows_is_known(tmp_path: Path, models: dict[str, Path]) -> None:
-    with Store.open(tmp_path / "empty") as store, Engine(store, model=models["linear"]) as engine:
+    with Store.open(tmp_path / "empty") as store, Engine(store, model=models["linear"], settings=PATIENT) as engine:
         with asked(engine) as client:
             said = [client.post("/v1/suggest", json={"text": "rye", "community": c}).json() for c in ("even", "evne")]
         assert [one["notes"] for one in said] == [[], [UNKNOWN]]
@@ -83,13 +87,13 @@ def test_a_silent_store_stops_nobody_whose_key_it_knew(
     again, find = threading.Event(), store.find_key
 
     def silent(secret: str) -> object:
-        again.wait(20)
+        again.wait(120)
         return find(secret)
 
-    monkeypatch.setattr("hashloom.serve.auth.PATIENCE", 0.2)
     with asked(engine, near=False, key_seconds=0.0) as client:
         draft = {"text": "rye", "community": "even"}
         assert client.post("/v1/suggest", json=draft, headers=bearer(known)).status_code == 200
+        monkeypatch.setattr("hashloom.serve.auth.PATIENCE", 0.2)
         monkeypatch.setattr(store, "find_key", silent)
         for _ in range(2):
             assert client.post("/v1/suggest", json=draft, headers=bearer(known)).json()["way"] == "model"
@@ -127,6 +131,49 @@ def test_a_reader_completes_no_other_authors_rare_tags(engine: Engine, store: St
         for role in ("reader", "writer", "operator", "admin")
         for user in ("mo", "u0")
     }
+
+
+def test_a_reader_sees_nobodys_habits(
+    store: Store, publish: Callable[[str], str], engine_of: Callable[..., Engine]
+) -> None:
+    from test_serve_posts import png
+
+    rows = [Post(f"h{i}", "plain", "even", "mo", tags=("MyHabit",)) for i in range(4)]
+    store.put_posts(Posts.of(rows))
+    publish("linear")
+    draft = {"text": "plain", "community": "even", "k": 20, "explain": True}
+    form = {"files": {"picture": ("a.png", png(), "image/png")}}
+
+    def answers(secret: str, **more: object) -> list[dict[str, object]]:
+        """Of every route that takes a draft."""
+        sent, headers = draft | more, bearer(secret)
+        made = [
+            client.post("/v1/suggest", json=sent, headers=headers),
+            client.post("/v1/suggest/pictures", data={"draft": json.dumps(sent)}, headers=headers, **form),
+            client.post("/v1/forecast", json=sent, headers=headers),
+            client.post("/v1/forecast/pictures", data={"draft": json.dumps(sent)}, headers=headers, **form),
+        ]
+        many = client.post("/v1/suggest/many", json={"drafts": [sent, draft]}, headers=headers).json()["answers"]
+        said = [one.json() for one in made] + many
+        return [{name: one[name] for name in one if name not in ("took_ms", "request_id")} for one in said]
+
+    def without_notes(said: list[dict[str, object]]) -> list[dict[str, object]]:
+        return [one | {"notes": ""} for one in said]
+
+    reader, writer = (store.new_key(role, "even")[1] for role in ("reader", "writer"))
+    with asked(engine_of(), near=False) as client:
+        named, nobody, heeded = answers(reader, user="mo"), answers(reader), answers(writer, user="mo")
+        assert without_notes(named) == without_notes(nobody)
+        assert ["a reader's key may not name an author; user was passed over" in one["notes"] for one in named] == [
+            True, True, True, True, True, False,
+        ]  # fmt: skip
+        assert not any("may not name" in str(one["notes"]) for one in (*nobody, *heeded))
+        assert ["MyHabit" in str(one) for one in heeded] == [True, True, False, False, True, False]
+        assert "MyHabit" not in str(named)
+    with asked(engine_of(), near=False, readers_name_users=True) as client:
+        assert answers(reader, user="mo")[0] == heeded[0]
+        found = client.get("/v1/autocomplete/even?q=habit0&user=u0", headers=bearer(reader)).json()["tags"]
+        assert [one["tag"] for one in found] == ["Habit0"]
 
 
 # ---------------------------------------------------------------- models

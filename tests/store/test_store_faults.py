@@ -178,7 +178,7 @@ def test_one_that_waits_too_long_is_told_so(opened: Callable[..., Store]) -> Non
         with pytest.raises(BusyStore, match="repeat"):
             other.put_posts(big(0))
         assert other.count() == 0
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25  # 30 s are the usual patience
     assert other.put_posts(big(0)).new == 20
 
 

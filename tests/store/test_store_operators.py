@@ -18,7 +18,9 @@ from hashloom.store import NotThere, Store, StoreError
 from hashloom.tag_space import TagSpace
 from hashloom.types import Post, Posts
 
-SPACE = TagSpace.of(["Rye", "日本"], "bakers", closed=True, aliases={"Roggen": "Rye"}, denied=["spam"])
+SPACE = TagSpace.of(
+    ["Rye", "日本"], "bakers", closed=True, aliases={"Roggen": "Rye"}, denied=["spam"], sensitive=["日本"]
+)
 
 # ---------------------------------------------------------------- tag spaces
 
@@ -78,9 +80,12 @@ def test_concurrent_changes_of_a_space_all_count(opened: Callable[..., Store]) -
 
 
 def test_malformed_text_in_a_space_is_replaced(store: Store) -> None:
-    store.put_space(TagSpace("c\0", {"a": "A\ud800"}, describe={"a": "\0"}, denied=["x\0"]), by="\0", why="\ud800")
+    store.put_space(
+        TagSpace("c\0", {"a": "A\ud800"}, describe={"a": "\0"}, denied=["x\0"], sensitive=["\0"]), by="\0", why="\ud800"
+    )
     kept = store.get_space("c\0")
     assert (kept.community, kept.tags, kept.denied) == ("c\ufffd", {"a": "A\ufffd"}, ("x\ufffd",))
+    assert kept.sensitive == ("\ufffd",)
     assert (store.space_log("c\ufffd")[0].by, store.space_log("c\ufffd")[0].why) == ("\ufffd", "\ufffd")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hashloom.store import DamagedStore, NewerStore, Store, StoreError, UnreachableStore, opening, tables
+from hashloom.tag_space import TagSpace
 from hashloom.types import UNDATED, Post, Posts
 
 Where = tuple[str, Path]
@@ -78,6 +80,20 @@ def test_version_1_is_brought_up_to_date_with_its_rows(where: Where, opened: Cal
     assert list(store.get_posts("c", ["p"])) == [Post("p", "of version 1", "c", tags=("Rye",))]
     assert store.new_key("reader")
     assert store.put_posts(Posts.of([Post("p", "edited", "c")])).changed == 1
+
+
+def test_a_tag_space_of_version_2_marks_nothing_as_sensitive(where: Where, opened: Callable[..., Store]) -> None:
+    database, body = bare(where), '{"community": "c", "tags": {"rye": "Rye"}, "denied": ["spam"]}'
+    row = {"place": tables.digest("place", "c"), "community": "c", "body": body, "version": 1, "changed_at": 1}
+    with database.execution_options(writes=True).begin() as connection:
+        opening.upgrade(connection, to="0002")
+        connection.execute(sa.insert(tables.spaces), row)
+    database.dispose()
+    store = opened()
+    assert store.get_space("c") == TagSpace("c", {"rye": "Rye"}, denied=["spam"])
+    made = store.change_space("c", lambda space: replace(space, sensitive=("Rye",)), by="mo")
+    assert store.get_space("c") == made
+    assert store.space_log("c")[0].changed == {"sensitive": [[], ["Rye"]]}
 
 
 def test_a_migration_that_fails_leaves_the_version_before(

@@ -91,7 +91,8 @@ def _in_utc(moment: datetime, zone: tzinfo | None) -> datetime:
     if not FIRST_YEAR - 1 <= moment.year <= LAST_YEAR + 1:
         raise ValueError(f"created_at: {stated} is outside the years {FIRST_YEAR} to {LAST_YEAR}")
     if moment.tzinfo is None and zone is None:
-        raise ValueError(f"created_at: {stated} has no time zone; write {stated}Z, or say --zone Europe/Berlin")
+        said = f"created_at: {stated} has no time zone"
+        raise ValueError(f"{said}; write {stated}Z, or import it with --zone Europe/Berlin")
     there = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     if moment.tzinfo is None and there.astimezone(zone).replace(tzinfo=None) != moment:
         raise ValueError(f"created_at: {stated} does not exist in {zone} (clocks set forward)")

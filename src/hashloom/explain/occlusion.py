@@ -86,7 +86,8 @@ def answers(model: Model, posts: Posts, tags: Sequence[str] | str | None, histor
     if isinstance(model, Forecaster):
         return np.asarray(model.forecast(posts, history=history).values, np.float64)
     wanted = [tags] * len(posts) if isinstance(tags, str) else list(tags or ())
-    found = model.recommend(posts, DEPTH, history=history)
+    # What carries a score is asked, not what may be told: without its word a sensitive tag would be held back.
+    found = model.recommend(posts, DEPTH, history=history, sensitive=True)
     scores = np.zeros(len(posts))
     for i, tag in enumerate(map(key, wanted)):
         names, row = found.row(i)

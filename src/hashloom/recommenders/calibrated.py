@@ -227,10 +227,12 @@ class Calibrated(Recommender):
 
     # ---- what is handed out
 
-    def _deliver(self, found: Rankings, posts: Posts, k: int, past: History, explain: bool) -> Rankings:
+    def _deliver(
+        self, found: Rankings, posts: Posts, k: int, past: History, explain: bool, sensitive: bool = False
+    ) -> Rankings:
         """As all do, then less what is below the floor, then cut."""
         # All candidates are looked at: how many true tags lie behind a cut decides on it.
-        given = super()._deliver(found, posts, max(k, self.depth) if self.adaptive else k, past, explain)
+        given = super()._deliver(found, posts, max(k, self.depth) if self.adaptive else k, past, explain, sensitive)
         stay = given.scores >= self.floor
         if self.adaptive:
             lengths = best_lengths(given.starts, given.scores, k, float(self.chances_["missed"]))

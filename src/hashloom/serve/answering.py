@@ -42,20 +42,29 @@ class Asked:
         """How many tags to ask for, so that enough are left."""
         return min(AGAIN, self.draft.k + len(self.gate.taken) + SLACK)
 
+    def question(self, k: int, explain: bool = False) -> Question:
+        """What the draft asks of a model."""
+        draft = self.draft
+        if explain or draft.dials() or draft.pictures or draft.sensitive:
+            return Question(self.posts, k, explain, draft.dials(), draft.sensitive)
+        return PlainQuestion(self.posts, k)
+
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a model about posts: ``k`` tags for each, with reasons, with its dials turned."""
+    """What is asked of a model about posts: ``k`` tags for each, with reasons, dials turned, sensitive tags too."""
 
     posts: Posts
     k: int
     explain: bool = False
     dials: Mapping[str, float] = field(default_factory=dict)
+    sensitive: bool = False
 
     def __call__(self, model: Any) -> Sequence[Ranking]:
         """A ranking for each post. Raises ``ValueError`` where a score is no number."""
         turned = model.turned(**self.dials) if self.dials and hasattr(model, "turned") else model
-        found = turned.recommend(self.posts, self.k, explain=self.explain)
+        wishes = {"explain": self.explain} | ({"sensitive": True} if self.sensitive else {})
+        found = turned.recommend(self.posts, self.k, **wishes)
         if not np.isfinite(found.scores).all():
             raise ValueError("scores that are no numbers")
         return [found[i] for i in range(len(found))]
@@ -74,13 +83,6 @@ class PlainQuestion(Question):
         """Rankings for each, as each would get them alone."""
         found = Question(Posts.concat([self.posts, *(one.posts for one in others)]), self.k)(model)
         return [[one] for one in found]
-
-
-def question(posts: Posts, draft: Draft, k: int) -> Question:
-    """What a draft asks of a model."""
-    if draft.explain or draft.dials() or draft.pictures:
-        return Question(posts, k, draft.explain, draft.dials())
-    return PlainQuestion(posts, k)
 
 
 def chosen(asked: Asked, ranking: Ranking, served: Served) -> list[tuple[str, Suggested]]:
@@ -102,10 +104,10 @@ def answered(asked: Asked, ranking: Ranking, served: Served) -> list[Suggested]:
 def suggest(asked: Asked, served: Served, budget: float, lookups: Lookups) -> list[Suggested]:
     """A model's suggestions for a draft, with reasons where they were asked for. Raises ``NoAnswer``."""
     draft = asked.draft
-    ranking = served.running.ask(question(asked.posts, draft, asked.wide), budget)[0]
+    ranking = served.running.ask(asked.question(asked.wide, draft.explain), budget)[0]
     passed = chosen(asked, ranking, served)
     if len(passed) < draft.k and len(ranking.suggestions) >= asked.wide < AGAIN:
-        ranking = served.running.ask(question(asked.posts, draft, AGAIN), budget)[0]
+        ranking = served.running.ask(asked.question(AGAIN, draft.explain), budget)[0]
         passed = chosen(asked, ranking, served)
     found = fitted([one for _, one in passed], draft)
     if not draft.explain:

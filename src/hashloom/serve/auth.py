@@ -219,7 +219,8 @@ def _no_others(request: Request) -> None:
     known = {field.alias for field in dependant.query_params} if dependant else set()
     for name in request.query_params:
         if name not in known:
-            raise Problem(422, errors=[{"field": name[:60], "message": "is not known here"}])
+            there = f"; there are: {', '.join(sorted(known))}" if known else ""
+            raise Problem(422, errors=[{"field": name[:60], "message": f"is not known here{there}"}])
 
 
 def _none_too_long(request: Request) -> None:

@@ -114,7 +114,7 @@ class DraftBody(Body):
         "", description="The text; hashtags in it count as chosen"
     )
     community: Name | None = Field(None, description="Left out: the key's own, else the one without a name")
-    user: Name | None = Field(None, description="The author, whose habits are known")
+    user: Name | None = Field(None, description="The author, whose habits are known; readers' keys: nobody's")
     post_id: Id | None = Field(None, description="Tags rejected for this post are not suggested again")
     k: K = Field(10, description="So many suggestions at most")
     language: Language | None = Field(None, description="Of text and reasons, such as en or ja")
@@ -125,6 +125,7 @@ class DraftBody(Body):
         [], description="Addresses of pictures, where this service fetches any; else they are noted and passed over"
     )
     explain: YesNo = Field(False, description="Whether reasons are told")
+    sensitive: YesNo = Field(False, description="Whether sensitive tags are wanted that the text does not name")
     popularity: Dial | None = Field(None, description="How much often used tags are moved down")
     diversity: Dial | None = Field(None, description="How much tags like an earlier one are moved down")
     novelty: Dial | None = Field(None, description="How much new tags are moved up")
@@ -206,6 +207,7 @@ class ForecastAnswerSaid(Said):
     model: str | None
     way: str
     why: str
+    notes: list[str]
     took_ms: float
 
 
@@ -219,7 +221,9 @@ class PostBody(Body):
 
     text: Annotated[str, StringConstraints(max_length=MOST.max_post_text)] = ""
     user: Name | None = None
-    created_at: When | None = Field(None, description="With a time zone")
+    created_at: When | None = Field(
+        None, description="With a time zone. Left out: the moment of arrival, or the one that the post had"
+    )
     tags: Tags = []
     images: Annotated[list[Digest], Field(max_length=MOST.max_pictures)] = Field(
         [], description="Names of pictures that were sent before to this community"

@@ -23,6 +23,7 @@ class SpaceBody(Body):
     aliases: Aliases = Field({})
     denied: SpaceTags = Field([])
     describe: Annotated[dict[Tag, Sentence], Field(max_length=MOST.max_space)] = Field({})
+    sensitive: SpaceTags = Field([], description="Suggested only where a draft's own text names them")
     why: Why = ""
 
 
@@ -50,6 +51,16 @@ class DeniedBody(Body):
     """Tags never to be given, with all that looks like them."""
 
     model_config = _example(add=["spam"], remove=[])
+
+    add: SpaceTags = Field([])
+    remove: SpaceTags = Field([])
+    why: Why = ""
+
+
+class SensitiveBody(Body):
+    """Tags to be given, with all that looks like them, only where a draft's own text names them."""
+
+    model_config = _example(add=["depression"], remove=[])
 
     add: SpaceTags = Field([])
     remove: SpaceTags = Field([])
@@ -84,6 +95,7 @@ class SpaceSaid(Said):
     aliases: dict[str, str]
     denied: list[str]
     describe: dict[str, str]
+    sensitive: list[str]
 
 
 class SpaceChangeSaid(BaseModel):
@@ -227,6 +239,10 @@ class ForgottenSaid(Said):
     erased: bool
     models: bool
     at: datetime
+
+
+class CommunityForgottenSaid(ForgottenSaid):
+    """Where something of a community was, its revoked keys among it, and what is left."""
 
 
 class StatusSaid(Said):

@@ -119,8 +119,7 @@ class Journal:
         found = cls.read(path, cut=True)
         for name, value in header.items():
             if found.header.get(name) != value:
-                said = f"was begun with {name}={found.header.get(name)!r}, not {value!r}"
-                raise BadJournal(f"{path}: {said}; go on as it was begun, or name another journal")
+                raise BadJournal(f"{path}: {_differs(name, found.header.get(name), value)}")
         return found
 
     @classmethod
@@ -189,6 +188,16 @@ def _alone(path: Path, mode: Literal["ab", "rb"] = "ab") -> Iterator[None]:
 def _who(path: Path) -> str:
     at = Journal.read(path).at_work or {}
     return f"another run (process {at.get('process', '?')} on {at.get('host', '?')}, since {at.get('since', '?')})"
+
+
+def _differs(name: str, before: Any, now: Any) -> str:
+    """Why a journal is not gone on with, and what to do instead."""
+    if name == "model":
+        said = f"was begun with model {str(before)[:12]}, and {str(now)[:12]} is in use now"
+        return f"{said}; name a new journal for it: posts that have tags are not asked again"
+    option = "-k" if name == "k" else f"--{name}"
+    had, has = ("without " + option if one is None else f"with {option} {one}" for one in (before, now))
+    return f"was begun {had}, not {has}; go on as it was begun, or name another journal"
 
 
 def _now() -> str:

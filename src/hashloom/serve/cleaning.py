@@ -32,6 +32,10 @@ class Author:
     user: str
     community: str | None = None
 
+    def mark(self, store: Store) -> str:
+        """What stands for the author among the facts of models."""
+        return store.mark(self.user, self.community)
+
     def posts_in(self, model: Any) -> int:
         """How many of the author's posts a model remembers."""
         memory = getattr(model, "memory_", None)
@@ -42,16 +46,43 @@ class Author:
 
 
 @dataclass(frozen=True)
+class Community:
+    """The community whose posts a proof counts."""
+
+    name: str
+
+    def mark(self, store: Store) -> str:
+        """What stands for the community among the facts of models."""
+        return store.community_mark(self.name)
+
+    def posts_in(self, model: Any) -> int:
+        """How many of its posts a model remembers; its tag space counts as one more."""
+        memory = getattr(model, "memory_", None)
+        posts = memory.communities.count(self.name) if memory is not None else 0
+        return posts + (self.name in getattr(model, "spaces_", ()))
+
+
+Whose = Author | Community
+
+
+@dataclass(frozen=True)
 class Gone:
-    """What a model forgot: how many posts, and the marks of their authors (``Store.mark``), anywhere and there."""
+    """What a model forgot: how many posts, and how many tag spaces of communities.
+
+    ``marks`` are those of the posts' authors (``Store.mark``), anywhere and there, and of the deleted communities.
+    """
 
     posts: int = 0
+    spaces: int = 0
     marks: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.posts or self.spaces)
 
     def noted(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """A model's facts, and by whose posts its weights are taught though it remembers them no more.
 
-        >>> Gone(1, frozenset({"b"})).noted({"recipe": "loom", "cleaned_of": ["a"]})
+        >>> Gone(1, marks=frozenset({"b"})).noted({"recipe": "loom", "cleaned_of": ["a"]})
         {'recipe': 'loom', 'cleaned_of': ['a', 'b']}
         """
         marks = sorted({*facts.get(CLEANED, ()), *self.marks})
@@ -60,16 +91,19 @@ class Gone:
 
 def forget_deleted(store: Store, model: Any) -> Gone:
     """Let a loaded model forget what the store has deleted."""
-    memory = getattr(model, "memory_", None)
-    if memory is None or not len(memory):
+    if getattr(model, "memory_", None) is None:
         return Gone()
-    rows = [row for row, is_gone in enumerate(deleted(store, memory)) if is_gone]
-    if not rows:
+    rows = [row for row, is_gone in enumerate(deleted(store, model.memory_)) if is_gone]
+    places = store.deleted_communities(learning.communities_of(model))
+    if not rows and not places:
         return Gone()
-    posts = memory[rows]
+    posts = model.memory_[rows]
     authors = {(user, place) for user, place in zip(posts.users, posts.communities) if user is not None}
     marks = {store.mark(user, place) for user, here in authors for place in (None, here)}
-    return Gone(learning.forget(model, set(map(learning.pair_of, posts.communities, posts.ids))), frozenset(marks))
+    marks |= set(map(store.community_mark, posts.communities))
+    count = learning.forget(model, set(map(learning.pair_of, posts.communities, posts.ids)))
+    _, spaces = learning.forget_communities(model, places)
+    return Gone(count, spaces, frozenset(marks))
 
 
 def renewed(store: Store, one: Model, model: Any, gone: Gone) -> Model:
@@ -79,17 +113,17 @@ def renewed(store: Store, one: Model, model: Any, gone: Gone) -> Model:
         return store.replace_model(one.name, one.digest, folder)
 
 
-def taught_by(store: Store, author: Author) -> list[str]:
-    """The digests of kept models that an author's posts trained and that remember them no more."""
-    mark = store.mark(author.user, author.community)
+def taught_by(store: Store, author: Whose) -> list[str]:
+    """The digests of kept models that an author's or community's posts trained and that remember them no more."""
+    mark = author.mark(store)
     kept = store.models() if store.folder is not None else []
     return [one.digest for one in kept if mark in one.facts.get(CLEANED, ())]
 
 
-def clean_models(store: Store, author: Author | None = None, say: Say = print) -> list[dict[str, Any]]:
+def clean_models(store: Store, author: Whose | None = None, say: Say = print) -> list[dict[str, Any]]:
     """Rid all kept models of what was deleted; gives a row per model: what it held, and what is left there.
 
-    ``author``: whose posts the rows count (None: all deleted ones), as ``removed`` and ``left``.
+    ``author``: whose posts, or which community's, the rows count (None: all deleted ones), as ``removed`` and ``left``.
     """
     if store.folder is None:
         return []
@@ -115,7 +149,7 @@ def clean_since(store: Store, say: Say = print) -> None:
             _clean(store, one, None, say)
 
 
-def _clean(store: Store, one: Model, author: Author | None, say: Say) -> dict[str, Any]:
+def _clean(store: Store, one: Model, author: Whose | None, say: Say) -> dict[str, Any]:
     needed = one.published or one.previous or one.shadow
     row = {"name": one.name, "digest": one.digest, "published": one.published, "left": 0, "removed": 0}
     try:
@@ -130,13 +164,13 @@ def _clean(store: Store, one: Model, author: Author | None, say: Say) -> dict[st
     held = author.posts_in(model) if author else 0
     gone = forget_deleted(store, model)
     row["removed"] = held if author else gone.posts
-    if not gone.posts:
+    if not gone:
         return row | {"left": held, "removed": 0}
     return row | (_saved_anew(store, one, model, gone, author, say) if needed else _dropped(store, one, say))
 
 
 def _saved_anew(
-    store: Store, one: Model, model: Any, gone: Gone, author: Author | None, say: Say
+    store: Store, one: Model, model: Any, gone: Gone, author: Whose | None, say: Say
 ) -> dict[str, Any]:  # fmt: skip
     made = renewed(store, one, model, gone)
     kept = keeping.load(made.folder)  # from the disk: what a proof says was looked at
@@ -159,7 +193,7 @@ def _dropped(store: Store, one: Model, say: Say) -> dict[str, Any]:
     return {"note": "dropped, folder and all"}
 
 
-def _stray(store: Store, path: Path, author: Author) -> dict[str, Any]:
+def _stray(store: Store, path: Path, author: Whose) -> dict[str, Any]:
     """A folder among the models that no row names, perhaps since a copy was broken off."""
     row: dict[str, Any] = {"name": path.parent.name, "digest": path.name, "published": False, "left": 1, "removed": 0}
     try:

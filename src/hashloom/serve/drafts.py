@@ -19,7 +19,8 @@ DIALS = ("popularity", "diversity", "novelty", "adaptive")
 class Draft:
     """A post that is being written. ``pictures`` are paths of files that were checked; tags are in any form.
 
-    ``post_id`` names the post where it has an id already: tags rejected for it are not suggested again. Dials are
+    ``post_id`` names the post where it has an id already: tags rejected for it are not suggested again. ``sensitive``
+    asks for sensitive tags also where the text names none (see ``hashloom.sensitive``). Dials are
     from 0 (off) to 1, None: as the model was published; so is ``adaptive``, with which a list may end before ``k``.
     """
 
@@ -34,6 +35,7 @@ class Draft:
     chosen: tuple[str, ...] = ()
     unwanted: tuple[str, ...] = ()
     explain: bool = False
+    sensitive: bool = False
     popularity: float | None = None
     diversity: float | None = None
     novelty: float | None = None

@@ -17,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
+from hashloom.sensitive import Withheld
 from hashloom.serve import answering, choosing, forecasting
 from hashloom.serve.answering import Asked
 from hashloom.serve.drafts import Answer, Draft, ForecastAnswer, Health, Suggested, Way
@@ -180,10 +181,17 @@ class Engine(Swapping):
         community = asked.gate.community
         ranked = [(used.tag, used.authors) for used in self.follower.ledger.favourites(community)]
         if not ranked and served is not None:
-            ranked = list(served.running.peek.favourites_.get(community, {}).items())
+            ranked = self._remembered(asked, served.running.peek)
         found = [one for _, one in asked.gate.through(choosing.favourites(asked.gate, ranked))]
         told = [replace(one, reasons=answering.in_words(one.reasons, asked.draft)) for one in found[:200]]
         return choosing.fitted(told, asked.draft)
+
+    @staticmethod
+    def _remembered(asked: Asked, model: Any) -> list[tuple[str, int]]:
+        """A model's favourites, less the sensitive ones by the tag space that it was trained with."""
+        community, draft = asked.gate.community, asked.draft
+        withheld = Withheld(model.spaces_[community], asked.posts.texts[0], wanted=draft.sensitive)
+        return [pair for pair in model.favourites_.get(community, {}).items() if not withheld.holds(pair[0])]
 
     def _seen(self, asked: Asked, made: Answer, current: Served | None, took: float) -> None:
         """Keep the draft for warming the next model, and let the candidate answer it too."""
@@ -192,7 +200,7 @@ class Engine(Swapping):
             self.recent.append(draft)
         shadow = self.shadow
         if shadow is not None and current is not None and made.way == "model" and not draft.pictures:
-            ask = answering.Question(asked.posts, asked.wide, dials=draft.dials())
+            ask = asked.question(asked.wide)
 
             def finish(ranking: Ranking) -> list[str]:
                 gate = replace(asked.gate, known=shadow.served.authors)
@@ -209,7 +217,7 @@ class Engine(Swapping):
 
     def _portion(self, drafts: Sequence[Draft]) -> list[Answer]:
         current = self.current
-        plain = not any(draft.explain or draft.dials() or draft.pictures for draft in drafts)
+        plain = not any(draft.explain or draft.dials() or draft.pictures or draft.sensitive for draft in drafts)
         if current is None or not plain:
             return [self.suggest(draft) for draft in drafts]
         began = perf_counter()
@@ -238,12 +246,12 @@ class Engine(Swapping):
     # ---- what a community uses
 
     def _open_gate(self, community: str) -> choosing.Gate:
-        """A gate behind which nothing is taken and nobody asks."""
+        """A gate behind which nothing is taken, nobody asks and no text names a sensitive tag."""
         served, follower = self.current, self.follower
         known = served.authors if served else {}
         floor = self.settings.least_authors
         space = follower.spaces[community]
-        return choosing.Gate(community, None, space, follower.ledger, known, frozenset(), floor)
+        return choosing.Gate(community, None, space, follower.ledger, known, frozenset(), floor, Withheld(space))
 
     def trends(self, community: str, k: int = 20) -> list[tuple[str, Trend]]:
         """What is used now in a community, each with the form in which it is shown."""
@@ -258,10 +266,14 @@ class Engine(Swapping):
         return [(gate.shown(tag, tag), made[tag]) for tag in choosing.looks(made, k)]
 
     def complete(self, community: str, start: str, k: int = 10, user: str | None = None) -> list[tuple[str, Used]]:
-        """Tags of a community that begin as typed, the most used first, then listed ones that nobody used yet."""
+        """Tags of a community that begin as typed, the most used first, then listed ones that nobody used yet.
+
+        A sensitive tag is completed once its first three characters were typed: its author is who names it then.
+        """
         from hashloom.tags import key
 
-        gate = replace(self._open_gate(community), user=user)
+        gate = self._open_gate(community)
+        gate = replace(gate, user=user, withheld=Withheld(gate.space, typed=start))
         ledger = self.follower.ledger
         allowed = ledger.completed(community, start, lambda tag: gate.passes(tag) is not None, 4 * k)
         made: dict[str, Used] = {}
@@ -316,13 +328,13 @@ class Engine(Swapping):
                 break
             told += [self.shelf.tell(served, news, self.follower.spaces) for served in self.in_place()]
             self.due = self.due or ("models" if news.models else "")
-            if news.gone or news.authors:
+            if news.gone or news.authors or news.places:
                 self._drop(news)
         self._behind = None
         return told
 
     def _drop(self, news: News) -> None:
-        """Take deleted authors' drafts and pictures out."""
+        """Take the drafts and pictures of deleted authors and communities out."""
         # A copy first: others append to it meanwhile.
         self.recent = deque((d for d in list(self.recent) if not self._is_gone(d, news)), maxlen=self.recent.maxlen)
         self.spool.forget(self.store.holds_picture)
@@ -331,7 +343,8 @@ class Engine(Swapping):
         by_author = draft.user is not None and any(
             self.store.mark(draft.user, community or None) == mark for mark, community in news.authors
         )
-        return by_author or (draft.community, draft.post_id) in news.gone
+        by_community = bool(news.places) and self.store.community_mark(draft.community or "") in news.places
+        return by_author or by_community or (draft.community, draft.post_id) in news.gone
 
     # ---- health
 

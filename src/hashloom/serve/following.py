@@ -32,6 +32,8 @@ class News:
     gone: list[Pair] = field(default_factory=list)
     authors: list[tuple[str, str]] = field(default_factory=list)
     """Mark and community ('': everywhere) of deleted authors."""
+    places: set[str] = field(default_factory=set)
+    """Marks of deleted communities."""
     spaces: set[str] = field(default_factory=set)
     models: bool = False
     anew: bool = False
@@ -52,7 +54,7 @@ class Follower:
     def read_all(self) -> None:
         """Read everything anew."""
         self.seq = self.store.last_change()
-        ledger = Ledger(self.settings.anonymous)
+        ledger = Ledger(self.settings.anonymous, self.settings.trusted_after_days)
         for posts in self.store.posts():
             ledger.put(reviewed(self.store, posts))
         self.ledger = ledger
@@ -64,7 +66,8 @@ class Follower:
         made = Verdicts(self.ledger.tagged if self.settings.learn else None)
         self._heard = self.store.last_feedback()
         if self.settings.learn_from_feedback:
-            made.put(self.store.feedback())
+            leaving = self.store.leaving()
+            made.put(event for event in self.store.feedback() if event.community not in leaving)
         self.verdicts = made
 
     def news(self, after: int | None = None) -> News | None:
@@ -86,6 +89,8 @@ class Follower:
                 touched.setdefault(change.community, {})[change.ref] = None
             elif change.kind == "author_deleted":
                 news.authors.append((change.ref, change.community))
+            elif change.kind == "community_deleted":
+                news.places.add(change.ref)
             elif change.kind == "space":
                 news.spaces.add(change.community)
             news.models |= change.kind == "model"
@@ -108,6 +113,7 @@ class Follower:
         if news.anew:
             self.read_all()
             return
+        self._drop_places(news.places)
         self.ledger.put(news.posts)
         by_community: dict[str, list[str]] = {}
         for community, id in news.gone:
@@ -124,6 +130,17 @@ class Follower:
             if self.settings.learn:
                 self.verdicts.learnt(news.posts)
         self.seq = news.seq
+
+    def _drop_places(self, marks: set[str]) -> None:
+        """Take deleted communities out; what came since one was readmitted is put after that."""
+        if not marks:
+            return
+        known = {*self.ledger.communities(), *self.verdicts.communities(), *self.spaces}
+        gone = {name for name in known if self.store.community_mark(name) in marks}
+        for name in gone:
+            self.ledger.drop(name)
+            self.verdicts.drop(name)
+        self.spaces = TagSpaces(space for name, space in self.spaces.spaces.items() if name not in gone)
 
     def _read_space(self, community: str) -> None:
         space = self.store.get_space(community)

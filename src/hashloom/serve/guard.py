@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import uuid
+from collections import Counter
 from time import perf_counter
 from typing import Any
 
@@ -25,6 +26,7 @@ KEYED = ("/v1", "/metrics", "/docs")
 """How addresses begin that need a key."""
 FREE = ("/v1/openapi.json",)
 UPLOADS = ("/v1/suggest/pictures", "/v1/forecast/pictures", "/v1/pictures")
+TOO_MUCH = "What is being sent with this key takes its whole room; send less at a time."
 WRONG_KEY = "This key is not known, or was revoked."
 _ID = re.compile("[A-Za-z0-9._-]{1,64}")
 HEADERS = {
@@ -45,6 +47,8 @@ class Guard:
         self.metrics = metrics
         self.buckets = Buckets()
         self.buffered = 0
+        self.by_key: Counter[str] = Counter()
+        """Of what is buffered, how much came with each key."""
         self._finding: anyio.CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,12 +86,12 @@ class Guard:
         scope["state"]["charge"] = lambda cost: self._charge(caller, cost)
         if caller is not None:
             self._turn(caller)
-        held = _Held(self)
+        held = _Held(self, caller.key if caller is not None else "")
         try:
             body = await self._body(scope, headers, receive, held)
             await self.app(scope, _replayed(body, receive), answer)
         finally:
-            self.buffered -= held.size
+            held.let_go()
 
     # ---- who
 
@@ -175,6 +179,8 @@ class Guard:
                 raise _too_large(most)
             if self.buffered > self.settings.max_buffered:
                 raise Problem(503, headers={"Retry-After": "1"})
+            if held.of_key > max(held.size, self.settings.key_share * self.settings.max_buffered):
+                raise Problem(429, TOO_MUCH, headers={"Retry-After": "1", "Connection": "close"})
             if part:
                 parts.append(part)
             if len(parts) > 1_000:  # a body in tiny parts must not take many times its size
@@ -202,13 +208,29 @@ class Guard:
 class _Held:
     """What one request holds of all that is buffered, from its first byte on."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, key: str) -> None:
         self._guard = guard
+        self._key = key
         self.size = 0
+
+    @property
+    def of_key(self) -> int:
+        """What all requests with this key hold; without a key, what this one does."""
+        return self._guard.by_key[self._key] if self._key else self.size
 
     def add(self, size: int) -> None:
         self.size += size
         self._guard.buffered += size
+        if self._key:
+            self._guard.by_key[self._key] += size
+
+    def let_go(self) -> None:
+        size, self.size = self.size, 0
+        self._guard.buffered -= size
+        if self._key:
+            self._guard.by_key[self._key] -= size
+            if not self._guard.by_key[self._key]:
+                del self._guard.by_key[self._key]
 
 
 class _Answer:

@@ -31,13 +31,15 @@ def deleted(store: Store, posts: Posts) -> list[bool]:
 def reviewed(store: Store, posts: Posts) -> Posts:
     """The posts without those whose tags no person has looked at, and those dated more than a day ahead of the clock.
 
-    The latter are learnt by what starts or is trained when their time has come.
+    The latter are learnt by what starts or is trained when their time has come. Posts of a community whose deletion was
+    cut off are left out too.
     """
     pairs = list(zip(posts.communities, posts.ids))
-    out, early = store.unreviewed(pairs), posts.times > now() + AHEAD
-    if not out and not early.any():
+    out, early, leaving = store.unreviewed(pairs), posts.times > now() + AHEAD, store.leaving()
+    if not out and not early.any() and not leaving:
         return posts
-    return posts[[row for row, pair in enumerate(pairs) if pair not in out and not early[row]]]
+    stay = (pair not in out and pair[0] not in leaving and not early[row] for row, pair in enumerate(pairs))
+    return posts[[row for row, stays in enumerate(stay) if stays]]
 
 
 def learnable(store: Store) -> Iterator[Posts]:

@@ -113,6 +113,24 @@ def forget_authors(model: Model, gone: Callable[[str], bool], community: str = "
     return forget(model, [pair_of(community, name) for name in rows["id"]])
 
 
+def forget_communities(model: Model, names: Collection[str]) -> tuple[int, int]:
+    """Take communities out, with posts, tag space and favourites; gives how many posts and tag spaces went."""
+    import polars as pl
+
+    rows = model.memory_.frame.filter(pl.col("community").is_in(list(names)))
+    posts = forget(model, {pair_of(community, id) for community, id in rows.select("community", "id").iter_rows()})
+    if not isinstance(model, Recommender):
+        return posts, 0
+    for name in names:
+        model.favourites_.pop(name, None)
+    return posts, sum(model.spaces_.spaces.pop(name, None) is not None for name in names)
+
+
+def communities_of(model: Model) -> set[str]:
+    """The communities that a model knows by their posts or tag spaces."""
+    return set(model.memory_.frame["community"].unique()) | set(getattr(model, "spaces_", ()))
+
+
 def set_space(model: Model, own: dict[str, TagSpace], community: str, space: TagSpace | None) -> None:
     """Let a community's tag space, as operators set it, hold within the model; None: the one it was trained with.
 

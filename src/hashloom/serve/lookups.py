@@ -6,6 +6,7 @@ minutes, and whoever asks it waits as long.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
@@ -31,7 +32,7 @@ class Lookups:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, Store.open(folder) as store:
     ...     lookups = Lookups(store)
-    ...     lookups.ask(lambda store: store.count()), lookups.close()
+    ...     lookups.ask(lambda store: store.count(), most=60.0), lookups.close()
     (0, None)
     """
 
@@ -39,16 +40,16 @@ class Lookups:
         self._lines = [Running("store", store, kind="lookup") for _ in range(LINES)]
         self._quiet_until = 0.0
 
-    def ask(self, work: Callable[[Store], T], budget: float = SECONDS, *, most: float = SECONDS) -> T:
+    def ask(self, work: Callable[[Store], T], budget: float = math.inf, *, most: float | None = None) -> T:
         """What ``work`` finds in the store. Raises ``NoAnswer`` where the store fails or is silent, or was just now.
 
-        It is waited for ``budget`` seconds, and for ``most`` in any case.
+        It is waited for ``budget`` seconds, and for ``most`` (``SECONDS``) in any case.
         """
         if monotonic() < self._quiet_until:
             raise NoAnswer("the store was silent a moment ago", "stuck")
         line = next((one for one in self._lines if one.idle()), self._lines[0])
         try:
-            return line.ask(work, min(most, budget))
+            return line.ask(work, min(SECONDS if most is None else most, budget))
         except NoAnswer as error:
             if error.kind in ("slow", "stuck"):
                 self._quiet_until = monotonic() + PAUSE

@@ -55,16 +55,16 @@ def kind_of(content: bytes, settings: ServeSettings) -> str:
     return known or ("image/webp" if content[8:12] == b"WEBP" else "image/avif")
 
 
-def kept(posts: Posts, store: Store, settings: ServeSettings) -> tuple[Posts, int]:
-    """The posts with their picture files kept in the store and named as it names them; how many could not be read."""
+def kept(posts: Posts, store: Store, settings: ServeSettings) -> tuple[Posts, list[str]]:
+    """The posts with their picture files kept in the store and named as it names them; those that could not be read."""
     import polars as pl
 
     images = posts.frame["images"].to_list()
     if not any(images):
-        return posts, 0
+        return posts, []
     made = [[_kept(path, place, store, settings) for path in row] for row, place in zip(images, posts.communities)]
     named = [[name for name in row if name is not None] for row in made]
-    lost = sum(map(len, made)) - sum(map(len, named))
+    lost = [path for row, names in zip(images, made) for path, name in zip(row, names) if name is None]
     return Posts(posts.frame.with_columns(pl.Series("images", named, dtype=pl.List(pl.String())))), lost
 
 

@@ -38,6 +38,12 @@ DETAILS = {
 TITLES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 """Names as in RFC 9110, where versions of Python differ: a problem's ``type`` must not."""
 
+SAID = {
+    "extra_forbidden": "is not known here",
+    "timezone_aware": "has no time zone; write e.g. 2026-03-02T07:41:00Z",
+}
+"""What is said of a field, where the library's own words leave a stranger without a remedy."""
+
 
 class Problem(HTTPException):
     """An error with its own words; ``errors`` name fields."""
@@ -91,7 +97,7 @@ def on_invalid(request: Request, error: Exception) -> Response:
     errors = [
         {
             "field": ".".join(str(part)[:60] for part in one["loc"][1:]) or str(one["loc"][0]),
-            "message": one["msg"][:200],
+            "message": SAID.get(one["type"], one["msg"].removeprefix("Value error, "))[:200],
         }
         for one in found[:MAX_ERRORS]
     ]
@@ -100,8 +106,10 @@ def on_invalid(request: Request, error: Exception) -> Response:
 
 def on_store(request: Request, error: Exception) -> Response:
     """The store's errors; their messages name files, so they are logged and not sent."""
-    from hashloom.store import FullStore, NotThere
+    from hashloom.store import Deleted, FullStore, NotThere
 
+    if isinstance(error, Deleted):
+        return respond(request, Problem(410))
     LOG.error("%s: %s", type(error).__name__, error)
     if isinstance(error, NotThere):
         return respond(request, Problem(404))

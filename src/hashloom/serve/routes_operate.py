@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 
 from hashloom.data.rows import clean
-from hashloom.serve.auth import ROLES, Caller, needs
+from hashloom.serve.auth import ROLES, Caller, named, needs
 from hashloom.serve.bodies_operators import (
     AuthorSaid,
+    CommunityForgottenSaid,
     DigestBody,
     ForgottenSaid,
     KeyBody,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 Operator = Annotated[Caller, Depends(needs("operator", whole=True))]
 Admin = Annotated[Caller, Depends(needs("admin"))]
+WholeAdmin = Annotated[Caller, Depends(needs("admin", whole=True))]
 ModelName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
@@ -124,7 +126,7 @@ def status_routes(service: Service) -> APIRouter:
 
 
 def admin_routes(service: Service) -> APIRouter:
-    """Keys and authors."""
+    """Keys, authors, and communities as a whole."""
     router = APIRouter(prefix="/v1", route_class=Route, responses=answers(404))
     store = service.store
 
@@ -157,6 +159,15 @@ def admin_routes(service: Service) -> APIRouter:
         made = store.delete_author(_named(user), community=caller.community)
         known = service.engine.sync(beside=True)
         return ForgottenSaid(
+            request_id=id_of(request), where=made.where, left=made.left, erased=made.erased, at=made.at, models=known
+        )
+
+    @router.delete("/communities/{community}", summary="Delete a whole community, for good", tags=["communities"])
+    def forget_community(community: str, caller: WholeAdmin, request: Request) -> CommunityForgottenSaid:
+        made = store.delete_community(named(caller, community))
+        service.keys.forget()
+        known = service.engine.sync(beside=True)
+        return CommunityForgottenSaid(
             request_id=id_of(request), where=made.where, left=made.left, erased=made.erased, at=made.at, models=known
         )
 

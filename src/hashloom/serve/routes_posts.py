@@ -95,7 +95,9 @@ def sending_routes(service: Service) -> APIRouter:
         charge(request, len(body.posts) / 100)
         return _put_many(service, body.posts, caller, request)
 
-    @router.post("/pictures/{community}", tags=["posts"], summary="Keep a picture that a post will show")
+    @router.post(
+        "/pictures/{community}", tags=["posts"], summary="Keep a picture that a post will show", responses=answers(410)
+    )
     def put_picture(
         community: str, picture: Annotated[UploadFile, File()], caller: Writer, request: Request
     ) -> PictureSaid:
@@ -169,7 +171,7 @@ def _there(service: Service, community: str, id: str) -> Post:
 
 
 def _put(service: Service, post: Post, reviewed: bool, request: Request) -> PutSaid:
-    return _done(service.store.put_posts(Posts.of([post]), source=_source(reviewed)), request)
+    return _done(service.store.put_posts(Posts.of([post]), source=_source(reviewed), live=True), request)
 
 
 def _source(reviewed: bool) -> str:
@@ -197,7 +199,7 @@ def _put_many(service: Service, rows: list[PostRow], caller: Caller, request: Re
             sources.append(_source(row.reviewed))
         except Problem as problem:
             said.refused.append(RefusedSaid(at=at, reason=str(problem.errors[0]["message"])))
-    put = service.store.put_posts(Posts.of([post for _, post in part]), source=sources)
+    put = service.store.put_posts(Posts.of([post for _, post in part]), source=sources, live=True)
     said.new, said.changed, said.same = put.new, put.changed, put.same
     said.refused += _placed(part, put.refused)
     said.refused.sort(key=lambda one: one.at)

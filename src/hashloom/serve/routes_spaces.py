@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 
@@ -20,6 +20,7 @@ from hashloom.serve.bodies_operators import (
     MergeBody,
     PairsSaid,
     ReviewSaid,
+    SensitiveBody,
     SpaceBody,
     SpaceChangeSaid,
     SpaceLogSaid,
@@ -46,7 +47,7 @@ LOOKED_AT = 3_000
 
 def space_routes(service: Service) -> APIRouter:
     """The routes, over a service."""
-    router = APIRouter(prefix="/v1", route_class=Route, responses=answers(409), tags=["spaces"])
+    router = APIRouter(prefix="/v1", route_class=Route, responses=answers(409, 410), tags=["spaces"])
     store = service.store
 
     def changed(community: str, change: Change, caller: Caller, why: str, request: Request) -> SpaceSaid:
@@ -74,7 +75,11 @@ def space_routes(service: Service) -> APIRouter:
 
     @router.patch("/spaces/{community}/denied", summary="Deny tags and allow them again")
     def denied(community: str, body: DeniedBody, caller: Operator, request: Request) -> SpaceSaid:
-        return changed(community, partial(_denied, body), caller, body.why, request)
+        return changed(community, partial(_marked, body, "denied"), caller, body.why, request)
+
+    @router.patch("/spaces/{community}/sensitive", summary="Mark tags as sensitive and end that")
+    def sensitive(community: str, body: SensitiveBody, caller: Operator, request: Request) -> SpaceSaid:
+        return changed(community, partial(_marked, body, "sensitive"), caller, body.why, request)
 
     @router.post("/spaces/{community}/merge", summary="Make several tags one")
     def merge(community: str, body: MergeBody, caller: Operator, request: Request) -> SpaceSaid:
@@ -161,10 +166,11 @@ def _named_anew(body: AliasesBody, space: TagSpace) -> TagSpace:
     return replace(space, aliases=made)
 
 
-def _denied(body: DeniedBody, space: TagSpace) -> TagSpace:
+def _marked(body: DeniedBody | SensitiveBody, field: Literal["denied", "sensitive"], space: TagSpace) -> TagSpace:
     gone = set(map(key, body.remove))
-    kept = {key(tag): tag for tag in (*space.denied, *body.add) if key(tag) and key(tag) not in gone}
-    return replace(space, denied=tuple(kept.values()))
+    kept = {key(tag): tag for tag in (*getattr(space, field), *body.add) if key(tag) and key(tag) not in gone}
+    marked = tuple(kept.values())
+    return replace(space, denied=marked) if field == "denied" else replace(space, sensitive=marked)
 
 
 def _described(body: DescribeBody, space: TagSpace) -> TagSpace:
@@ -229,8 +235,8 @@ def _bounded(change: Change, service: Service) -> Change:
 
     def bounded(space: TagSpace) -> TagSpace:
         made, most = change(space), service.settings.max_space
-        if max(len(made.tags), len(made.aliases), len(made.denied), len(made.describe)) > most:
-            raise ValueError(f"a tag space holds at most {most:,} tags, aliases and denied tags each")
+        if max(map(len, (made.tags, made.aliases, made.denied, made.sensitive, made.describe))) > most:
+            raise ValueError(f"a tag space holds at most {most:,} tags, aliases, denied and sensitive tags each")
         return made
 
     return bounded

@@ -62,7 +62,11 @@ def suggest_routes(service: Service) -> APIRouter:
         service.lowered(body)
         charge(request, len(body.drafts) - 1)
         made = engine.suggest_many([service.draft(one, caller) for one in body.drafts])
-        return sent(AnswersSaid(request_id=id_of(request), answers=[service.said(one, request) for one in made]))
+        rows = [
+            _noted(service.said(answer, request), service.notes_on(draft, caller))
+            for draft, answer in zip(body.drafts, made)
+        ]
+        return sent(AnswersSaid(request_id=id_of(request), answers=rows))
 
     @router.post(
         "/suggest/pictures", tags=["suggest"], summary="Suggest tags for a draft with pictures",
@@ -74,13 +78,13 @@ def suggest_routes(service: Service) -> APIRouter:
 
     @router.post("/forecast", tags=["forecast"], summary="Forecast the attention a draft will get")
     def forecast(body: DraftBody, caller: Reader, request: Request) -> ForecastAnswerSaid:
-        with pictured(service, body, (), caller) as (made, _):
-            return forecast_said(engine.forecast(made), request)
+        with pictured(service, body, (), caller) as (made, notes):
+            return forecast_said(engine.forecast(made), request, notes)
 
     @router.post("/forecast/pictures", tags=["forecast"], summary="Forecast for a draft with pictures")
     def forecast_pictures(draft: Sent, picture: Files, caller: Reader, request: Request) -> ForecastAnswerSaid:
-        with pictured(service, _draft_body(service, draft), picture, caller) as (made, _):
-            return forecast_said(engine.forecast(made), request)
+        with pictured(service, _draft_body(service, draft), picture, caller) as (made, notes):
+            return forecast_said(engine.forecast(made), request, notes)
 
     return router
 
@@ -94,8 +98,7 @@ def community_routes(service: Service) -> APIRouter:
     def autocomplete(
         community: str, caller: Reader, request: Request, q: Start = "", k: Few = 10, user: User = None
     ) -> CompletedSaid:
-        # A key with the role reader may stand in a web page: whoever has it could name any author.
-        own = user if caller.may("writer") else None
+        own = user if service.may_name(caller) else None
         found = engine.complete(named(caller, community), q, k, own)
         rows = [UsedSaid(tag=shown, authors=used.authors, uses=used.uses) for shown, used in found]
         return CompletedSaid(request_id=id_of(request), tags=rows)
@@ -140,7 +143,7 @@ def pictured(
     draft = service.draft(body, caller)
     if len(files) + len(body.picture_urls) > service.settings.max_pictures:
         raise Problem(422, errors=[{"field": "picture", "message": f"at most {service.settings.max_pictures}"}])
-    paths, notes = [], []
+    paths, notes = [], service.notes_on(body, caller)
     try:
         sent: list[UploadFile | str] = [*files, *body.picture_urls]
         for at, picture in enumerate(sent):
@@ -198,7 +201,7 @@ def _noted(said: AnswerSaid, notes: list[str]) -> AnswerSaid:
     return said
 
 
-def forecast_said(answer: ForecastAnswer, request: Request) -> ForecastAnswerSaid:
+def forecast_said(answer: ForecastAnswer, request: Request, notes: list[str]) -> ForecastAnswerSaid:
     """A forecast as the API gives it."""
     one = answer.forecast
     told = None if one is None else ForecastSaid(
@@ -207,5 +210,5 @@ def forecast_said(answer: ForecastAnswer, request: Request) -> ForecastAnswerSai
     )  # fmt: skip
     return ForecastAnswerSaid(
         request_id=id_of(request), forecast=told, model=answer.model, way=answer.way, why=answer.why,
-        took_ms=answer.took_ms,
+        notes=notes, took_ms=answer.took_ms,
     )  # fmt: skip

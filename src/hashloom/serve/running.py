@@ -62,7 +62,7 @@ class Running(Generic[M]):
     """A model that answers and learns in a thread of its own.
 
     >>> running = Running("a" * 64, [1, 2])
-    >>> running.ask(sum, 1.0), running.close()
+    >>> running.ask(sum, 60.0), running.close()
     (3, None)
     """
 

@@ -29,6 +29,7 @@ LIMITED = {
     "id": "max_name", "community": "max_name", "user": "max_name", "post_id": "max_name", "token": "max_name",
 }  # fmt: skip
 """Fields whose limits a service may set lower than the API's own."""
+NAMELESS = "a reader's key may not name an author; user was passed over"
 
 
 @dataclass
@@ -79,7 +80,15 @@ class Service:
         values |= {
             name: (clean(held).strip() or None) if (held := values[name]) else None for name in ("user", "post_id")
         }
-        return Draft(**values)
+        return Draft(**values if self.may_name(caller) else values | {"user": None})
+
+    def may_name(self, caller: Caller) -> bool:
+        """Whether the caller may name authors: a reader's key may stand in a web page, and show anybody's habits."""
+        return self.settings.readers_name_users or caller.may("writer")
+
+    def notes_on(self, body: DraftBody, caller: Caller) -> list[str]:
+        """What is said of a draft of which not all is heeded."""
+        return [NAMELESS] if body.user and not self.may_name(caller) else []
 
     def said(self, answer: Answer, request: Request) -> AnswerSaid:
         """An answer as the API gives it; counted."""

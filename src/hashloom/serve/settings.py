@@ -12,7 +12,7 @@ FIXED = (
     "max_space", "max_pictures",
 )  # fmt: skip
 """Limits that the API itself describes: a service may set them lower, not higher."""
-MAY_BE_0 = ("warm", "waiting", "key_seconds", "max_pictures")
+MAY_BE_0 = ("warm", "waiting", "key_seconds", "max_pictures", "trusted_after_days")
 CHOICES = {"anonymous": ("each", "one")}
 
 
@@ -42,6 +42,8 @@ class ServeSettings:
     """A tag that fewer authors of the community have used is suggested to nobody else; 1: no such floor."""
     anonymous: str = "each"
     """Posts without an author count as ``each`` of its own, or as those of ``one`` author."""
+    trusted_after_days: float = 0.0
+    """For that floor, favourites and trends an author counts once the first post is so many days old; 0: at once."""
     keep_previous: bool = True
     """Whether the model that was replaced stays in memory, as the first to fall back on."""
     learn_from_feedback: bool = True
@@ -77,7 +79,7 @@ class ServeSettings:
     max_events: int = 1_000
     """Feedback events of one request."""
     max_space: int = 50_000
-    """Tags, aliases or denied tags of one tag space."""
+    """Tags, aliases, denied or sensitive tags of one tag space."""
     max_pictures: int = 4
     """Pictures of a draft or a post."""
     max_picture: int = 10_000_000
@@ -94,6 +96,8 @@ class ServeSettings:
     """Lists and objects within each other in a JSON body."""
     max_buffered: int = 256_000_000
     """Bytes of all bodies that are being read or worked on at a time."""
+    key_share: float = 0.25
+    """The share of ``max_buffered`` that the bodies of one key may take at a time; a single body always may. 1: all."""
     body_seconds: float = 30.0
     """Seconds until a body must have arrived."""
     threads: int = 16
@@ -108,6 +112,8 @@ class ServeSettings:
     """Seconds for which a key is taken as known before the store is asked again, and so until a revocation holds."""
     default_rate: float = 50.0
     """Requests a second of a key that states none."""
+    readers_name_users: bool = False
+    """Whether a reader's key may name an author, and so see that author's habits. It may stand in a web page."""
     failures: float = 5.0
     """Wrong keys a second from one address, above which it is told to wait."""
     origins: tuple[str, ...] = ()

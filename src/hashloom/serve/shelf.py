@@ -132,6 +132,7 @@ class Shelf:
         if any(gone):
             pairs = zip(model.memory_.communities, model.memory_.ids, gone)
             learning.forget(model, {learning.pair_of(c, name) for c, name, is_gone in pairs if is_gone})
+        learning.forget_communities(model, self.store.deleted_communities(learning.communities_of(model)))
         for space in spaces.spaces.values():
             learning.set_space(model, served.own, space.community, space)
         if self.settings.learn:
@@ -169,9 +170,10 @@ class Shelf:
     def _apply(self, served: Served, model: Model, news: News, spaces: TagSpaces) -> None:
         if news.seq <= served.seq:
             return
+        fewer = self._leave(served, model, news.places)
         for community in news.spaces:
             learning.set_space(model, served.own, community, spaces.spaces.get(community))
-        fewer = learning.forget(model, news.gone)
+        fewer += learning.forget(model, news.gone)
         for mark, community in news.authors:
             fewer += learning.forget_authors(model, partial(self._is, mark, community), community)
         if self.settings.learn and len(news.posts):
@@ -179,6 +181,15 @@ class Shelf:
         if fewer:
             self._count(served, model)
         served.seq = news.seq
+
+    def _leave(self, served: Served, model: Model, marks: set[str]) -> int:
+        """Forget deleted communities; gives how many posts and tag spaces that took."""
+        if not marks:
+            return 0
+        gone = {one for one in learning.communities_of(model) if self.store.community_mark(one) in marks}
+        for community in gone:
+            served.own.pop(community, None)
+        return sum(learning.forget_communities(model, gone))
 
     def _is(self, mark: str, community: str, user: str) -> bool:
         return self.store.mark(user, community or None) == mark

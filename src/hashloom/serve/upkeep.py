@@ -15,14 +15,24 @@ from typing import TYPE_CHECKING, Any
 
 from hashloom import keeping
 from hashloom.data.rows import clean
-from hashloom.serve.cleaning import Author, clean_models, clean_since, forget_deleted, prune, renewed, taught_by
+from hashloom.serve.cleaning import (
+    Author,
+    Community,
+    Whose,
+    clean_models,
+    clean_since,
+    forget_deleted,
+    prune,
+    renewed,
+    taught_by,
+)
 from hashloom.serve.learnable import learnable
 from hashloom.serve.pictures import Spool, sees_pictures
 from hashloom.serve.settings import ServeSettings
 from hashloom.types import Post, Posts
 
 if TYPE_CHECKING:
-    from hashloom.store import Model, Store
+    from hashloom.store import DeletionReport, Model, Store
 
 METRIC = "ndcg@10"
 CHANGES_KEPT = timedelta(days=30)
@@ -48,8 +58,8 @@ class Retrained:
 # ---------------------------------------------------------------- models
 
 
-def publish(store: Store, folder: Path) -> Model:
-    """Add a saved model to the store and publish it under the name of its kind."""
+def publish(store: Store, folder: Path, *, unseen: bool = False) -> Model:
+    """Add a saved model to the store and publish it under the name of its kind; ``unseen``: as shadow instead."""
     from hashloom.forecaster import Forecaster
     from hashloom.recommender import Recommender
 
@@ -58,11 +68,15 @@ def publish(store: Store, folder: Path) -> Model:
         raise ValueError(f"{folder}: holds a {type(model).__name__}, a part of a model; give one of hashloom train")
     name = NAMES[isinstance(model, Forecaster)]
     with tempfile.TemporaryDirectory(prefix="hashloom-publish-") as place:
-        if (gone := forget_deleted(store, model)).posts:
+        if gone := forget_deleted(store, model):
             folder = model.save(Path(place) / "model", **gone.noted(keeping.facts(folder)))
-        made = store.publish(name, store.add_model(name, folder).digest)
+        made = store.add_model(name, folder)
+        if unseen:
+            store.shadow(name, made.digest)
+        else:
+            made = store.publish(name, made.digest)
     # What was deleted since that look: whoever deleted it may have looked at the models before this one was there.
-    return renewed(store, made, model, gone) if (gone := forget_deleted(store, model)).posts else made
+    return renewed(store, made, model, gone) if (gone := forget_deleted(store, model)) else made
 
 
 def recipes_in_use(store: Store) -> list[dict[str, Any]]:
@@ -73,9 +87,20 @@ def recipes_in_use(store: Store) -> list[dict[str, Any]]:
 
 def _recipe_of(one: Model) -> dict[str, Any]:
     """A published model's recipe, as ``--set`` had changed it; seeds are given anew."""
+    if not _stands(one):
+        said = f"{one.name} {one.digest[:12]}: the folder of the published model is damaged or away"
+        raise ValueError(f"{said}; say what to train in its place: hashloom retrain --recipe {one.facts['recipe']}")
     settings = json.loads((one.folder / "settings.json").read_text(encoding="utf-8"))
     prepare = dict(one.facts.get("prepare") or {})
     return {"name": one.facts["recipe"], "model": _seedless(settings), "prepare": prepare}
+
+
+def _stands(one: Model) -> bool:
+    try:
+        keeping.check(one.folder)
+    except keeping.DamagedModel:
+        return False
+    return True
 
 
 def _seedless(settings: Any) -> Any:
@@ -115,7 +140,7 @@ def retrain(
         before = store.published(name)
         learnt_before = before.facts.get("retrained") or {} if before else {}
         state = {"recipe": _all_settings(recipe), "fingerprint": posts.fingerprint, "seed": seed}
-        if before and learnt_before.get("state") == state:
+        if before and learnt_before.get("state") == state and _stands(before):
             return Retrained(name, None)
         measured = None if drop is None or foretells else _measured(recipe, posts, seed, store)
         _must_hold(measured, learnt_before.get(METRIC), drop)
@@ -176,6 +201,9 @@ def _alone(store: Store, name: str) -> Iterator[None]:
 @contextmanager
 def _tidied(store: Store, say: Callable[[str], None]) -> Iterator[None]:
     """What time and deletions have made superfluous goes first, whatever becomes of the training."""
+    for community in sorted(store.leaving()):
+        say(f"{store.where}: the deletion of a community was cut off, and is ended now")
+        store.delete_community(community)
     clean_since(store, say)
     store.drop_orphans()
     store.trim_changes(datetime.now(UTC) - CHANGES_KEPT)
@@ -213,30 +241,53 @@ def forget(
     user = clean(user).strip()
     if not user:
         raise ValueError("the author's name is empty; give it as the posts have it")
-    looked = [_in_backup(path, user, community) for path in backups]
+    looked = [_in_backup(path, Author(user, community)) for path in backups]
     made = store.delete_author(user, community=community)
-    models = clean_models(store, Author(user, community), say)
-    kept_out = store.deleted(Posts.of([Post("?", "", community or "", user)]))[0]
+    said = {"author": store.mark(user, community), "community": community}
+    return said | _proof(store, Author(user, community), made, looked, say)
+
+
+def forget_community(
+    store: Store, community: str, backups: Sequence[Path] = (), say: Callable[[str], None] = print
+) -> dict[str, Any]:  # fmt: skip
+    """Delete a community from a store and all models it keeps; gives the proof, as ``forget`` does for an author.
+
+    It names the community by its mark alone.
+    """
+    whose = Community(clean(community).strip())
+    looked = [_in_backup(path, whose) for path in backups]
+    made = store.delete_community(whose.name)
+    return {"community": whose.mark(store)} | _proof(store, whose, made, looked, say)
+
+
+def _proof(
+    store: Store, whose: Whose, made: DeletionReport, looked: list[dict[str, Any]], say: Callable[[str], None]
+) -> dict[str, Any]:  # fmt: skip
+    models = clean_models(store, whose, say)
+    one = Post("?", "", *((whose.name, None) if isinstance(whose, Community) else (whose.community or "", whose.user)))
+    kept_out = store.deleted(Posts.of([one]))[0]
     proof: dict[str, Any] = {
-        "author": store.mark(user, community), "community": community, "at": made.at.isoformat(),
+        "at": made.at.isoformat(),
         "store": {"removed": made.where, "left": made.left, "overwritten": made.erased},
-        "models": models, "backups": looked,
-        "trained_with_the_posts": taught_by(store, Author(user, community)),
+        "models": models, "backups": looked, "trained_with_the_posts": taught_by(store, whose),
         "kept_out_from_now_on": kept_out,
         "running_services": "read the deletion from the log of changes, within sync_seconds (1 s)",
     }  # fmt: skip
     sure = kept_out and not any(made.left.values()) and not any(one["left"] for one in models if one["published"])
-    rest = [one["left"] for one in models] + [one["posts"] + one["feedback"] for one in looked]
+    rest = [one["left"] for one in models] + [one["posts"] + one["feedback"] + one.get("spaces", 0) for one in looked]
     return proof | {"store_and_published_models_clean": sure, "complete": sure and not any(rest)}
 
 
-def _in_backup(path: Path, user: str, community: str | None) -> dict[str, Any]:
-    """How much of an author a backup holds, in all communities or in one; it is checked first."""
+def _in_backup(path: Path, whose: Whose) -> dict[str, Any]:
+    """How much of an author or a community a backup holds; it is checked first."""
     from hashloom.store import DamagedStore, StoreError
-    from hashloom.store.backup import rows_of_author
+    from hashloom.store.backup import rows_of_author, rows_of_community
 
     try:
-        counts = rows_of_author(path, user, community)
+        if isinstance(whose, Community):
+            counts = rows_of_community(path, whose.name)
+        else:
+            counts = rows_of_author(path, whose.user, whose.community)
     except DamagedStore as error:
         wrong = f"{path}: is no backup, or a damaged one; nothing was deleted. Leave it out or name another copy"
         raise ValueError(wrong) from error

@@ -198,6 +198,16 @@ class Verdicts:
             for name in made._heard:
                 self._note(name)
 
+    def drop(self, community: str) -> None:
+        """Take a whole community out."""
+        with self._lock:
+            self._places.pop(community, None)
+
+    def communities(self) -> list[str]:
+        """The communities of which there are verdicts."""
+        with self._lock:
+            return list(self._places)
+
     def learnt(self, posts: Posts) -> None:
         """Tagged posts reached the models; what their authors said of them counts no second time."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashloom.store.errors import BusyStore as BusyStore
 from hashloom.store.errors import DamagedStore as DamagedStore
+from hashloom.store.errors import Deleted as Deleted
 from hashloom.store.errors import FullStore as FullStore
 from hashloom.store.errors import InUse as InUse
 from hashloom.store.errors import NewerStore as NewerStore

@@ -44,10 +44,13 @@ def _row(given: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("no id; every post needs one")
     for name in NUMBERS:
         row[name] = finite(given[name], name)
-    return row | marks(row["community"], row["user"]) | {
-        "key": digest("post", row["community"], row["id"]),
-        "content": digest("content", *map(repr, (row[name] for name in POST_FIELDS))),
-    }  # fmt: skip
+    key = digest("post", row["community"], row["id"])
+    return row | marks(row["community"], row["user"]) | {"key": key, "content": content_of(row)}
+
+
+def content_of(row: dict[str, Any]) -> bytes:
+    """What tells whether a post is the same as before."""
+    return digest("content", *map(repr, (row[name] for name in POST_FIELDS)))
 
 
 def bounded(value: str | None, name: str, most: int = MAX_ID) -> str | None:

@@ -92,7 +92,7 @@ class Deletions(Base):
         return digest("author", clean(user)) if community is None else digest("member", clean(community), clean(user))
 
     def deleted(self, given: Posts) -> list[bool]:
-        """Of each post, whether it, its author or its author in this community was deleted; put, it is refused.
+        """Of each post, whether it, its community, its author or its author there was deleted; put, it is refused.
 
         >>> from hashloom.store import Store
         >>> from hashloom.types import Post
@@ -159,10 +159,10 @@ class Deletions(Base):
 
 
 def _names(community: str, id: str, user: str | None) -> set[Any]:
-    """What a tombstone may say of a post: its own digest, its author's, and that of the author there."""
+    """What a tombstone may say of a post: its own digest, its community's, its author's, and the author's there."""
     community, user = clean(community), None if user is None else clean(user)
     of_user = marks(community, user)
-    return {digest("post", community, clean(id)), of_user["author"], of_user["member"]} - {None}
+    return {digest("post", community, clean(id)), *of_user.values()} - {None}
 
 
 def _by(table: sa.Table, user: str, community: str | None) -> sa.ColumnElement[bool]:

@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from hashloom import keeping
 from hashloom.data.rows import clean
 from hashloom.store import tables
-from hashloom.store._base import Base
+from hashloom.store._base import Base, found
 from hashloom.store.authors import remove_posts
 from hashloom.store.changes import last_change
 from hashloom.store.errors import DamagedStore, NewerStore, StoreError, told
@@ -182,14 +182,22 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
 
 def rows_of_author(path: Path, user: str, community: str | None = None) -> dict[str, int]:
     """How many posts and how much feedback of an author a backup holds, in all communities or in one."""
-    counts, mark = {"posts": 0, "feedback": 0}, tables.digest("author", clean(user))
-    places = None if community is None else {clean(community)}
+    marks = {"author": tables.digest("author", clean(user))}
+    return _rows_with(path, marks if community is None else marks | {"place": tables.digest("place", clean(community))})
+
+
+def rows_of_community(path: Path, community: str) -> dict[str, int]:
+    """How many posts and how much feedback of a community a backup holds, and whether a tag space (1)."""
+    return _rows_with(path, {"place": tables.digest("place", clean(community))}, "spaces")
+
+
+def _rows_with(path: Path, marks: Mapping[str, bytes], *more: str) -> dict[str, int]:
+    counts = dict.fromkeys(("posts", "feedback", *more), 0)
     with opened(path) as (archive, said):
         for file, about in said["files"].items():
             if (name := about.get("table")) in counts:
                 rows = _rows(archive.read(file), _KEPT[name], file)
-                mine = [row["community"] for row in rows if row["author"] == mark]
-                counts[name] += sum(places is None or place in places for place in mine)
+                counts[name] += sum(all(row[column] == mark for column, mark in marks.items()) for row in rows)
     return counts
 
 
@@ -280,9 +288,23 @@ def _keep_out(to: sa.Connection) -> dict[str, int]:
     """Take out what tombstones name."""
     gone = sa.select(tables.tombstones.c.key)
     said = tables.feedback.c
-    about = sa.or_(said.post.in_(gone), said.author.in_(gone), said.member.in_(gone))
+    about = sa.or_(*(column.in_(gone) for column in (said.post, said.place, said.author, said.member)))
     lost = to.execute(sa.delete(tables.feedback).where(about)).rowcount
     held = tables.posts.c
-    which = sa.or_(held.key.in_(gone), held.author.in_(gone), held.member.in_(gone))
+    which = sa.or_(*(column.in_(gone) for column in (held.key, held.place, held.author, held.member)))
     counts = remove_posts(to, which, sa.select(held.key).where(which))
-    return {"posts": counts["posts"], "feedback": lost + counts["feedback"], "pictures": counts["pictures"]}
+    to.execute(sa.delete(tables.space_log).where(tables.space_log.c.place.in_(gone)))
+    spaces = to.execute(sa.delete(tables.spaces).where(tables.spaces.c.place.in_(gone))).rowcount
+    keys = _revoke_of_deleted(to)
+    return {"posts": counts["posts"], "feedback": lost + counts["feedback"], "pictures": counts["pictures"],
+            "spaces": spaces, "keys": keys}  # fmt: skip
+
+
+def _revoke_of_deleted(to: sa.Connection) -> int:
+    """End the keys of communities that were deleted."""
+    alive = sa.and_(tables.keys.c.revoked_at.is_(None), tables.keys.c.community.is_not(None))
+    marks = {row.id: tables.digest("place", row.community) for row in to.execute(sa.select(tables.keys).where(alive))}
+    stones = sa.select(tables.tombstones.c.key)
+    gone = {row.key for row in found(to, stones, tables.tombstones.c.key, marks.values())}
+    ids = [id for id, mark in marks.items() if mark in gone]
+    return to.execute(sa.update(tables.keys).where(tables.keys.c.id.in_(ids)).values(revoked_at=now())).rowcount

@@ -41,6 +41,10 @@ class NotThere(StoreError, LookupError):
     """What was named is not in the store."""
 
 
+class Deleted(StoreError):
+    """What was named was deleted, and is not taken in again."""
+
+
 class InUse(StoreError):
     """What was to be dropped is needed still."""
 

@@ -27,7 +27,7 @@ class FeedbackRows(Base):
         """Take feedback in; an event whose token its community has sent before is counted as repeated.
 
         Refused, with the reason: an unknown event, no token, no post, a tag without a key, a moment without a zone,
-        and what concerns a deleted post or author.
+        and what concerns a deleted post, author or community.
 
         >>> from hashloom.store import Store
         >>> import tempfile
@@ -44,13 +44,13 @@ class FeedbackRows(Base):
         return put
 
     def _put_feedback(self, to: sa.Connection, rows: list[dict[str, Any]], put: FeedbackPut) -> None:
-        named = {name for row in rows for name in (row["post"], row["author"], row["member"])} - {None}
+        named = {name for row in rows for name in (row["post"], row["place"], row["author"], row["member"])} - {None}
         gone = {row.key for row in found(to, sa.select(tombstones.c.key), tombstones.c.key, named)}
         known = {row.key for row in found(to, sa.select(feedback.c.key), feedback.c.key, (r["key"] for r in rows))}
         new: dict[bytes, dict[str, Any]] = {}
         for row in rows:
-            if gone & {row["post"], row["author"], row["member"]}:
-                put.refused.append((row["token"], "the post or its author was deleted"))
+            if gone & {row["post"], row["place"], row["author"], row["member"]}:
+                put.refused.append((row["token"], "the post, its author or its community was deleted"))
             elif row["key"] in known or row["key"] in new:
                 put.repeated += 1
             else:

@@ -117,7 +117,7 @@ def version(connection: sa.Connection) -> str | None:
     return connection.exec_driver_sql(f"SELECT version_num FROM {VERSIONS}").scalar()
 
 
-HEAD = "0002"
+HEAD = "0003"
 """The version that this Hashloom writes; a test holds it to the last of ``migrations/``."""
 
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from hashloom.data.rows import clean
 from hashloom.store._base import Base, portions
-from hashloom.store.errors import StoreError
-from hashloom.store.tables import pictures, post_pictures
+from hashloom.store.errors import Deleted, StoreError
+from hashloom.store.tables import digest, pictures, post_pictures, tombstones
 from hashloom.store.things import now
 
 MAX_PICTURE = 32 * 2**20
@@ -41,6 +41,7 @@ class PictureRows(Base):
         name = named(content, community)
         row = {"sha256": name, "kind": clean(kind)[:100], "content": content, "received_at": now()}
         with self._writing() as to:
+            must_be_open(to, community)
             # A picture that is sent again begins its time anew, so that it is not dropped as one nobody showed.
             again = {"received_at": row["received_at"]}
             to.execute(self._insert(pictures).on_conflict_do_update(index_elements=["sha256"], set_=again), row)
@@ -61,7 +62,7 @@ class PictureRows(Base):
         """Drop pictures that no post shows and that came longer ago than this; gives their number."""
         old = pictures.c.received_at <= now() - older_than // timedelta(microseconds=1)
         with self._writing() as to:
-            return to.execute(sa.delete(pictures).where(old, _unshown())).rowcount
+            return to.execute(sa.delete(pictures).where(old, unshown())).rowcount
 
 
 def picture_of(at: sa.Connection, name: str, community: str) -> sa.Row | None:
@@ -70,11 +71,19 @@ def picture_of(at: sa.Connection, name: str, community: str) -> sa.Row | None:
     return row if row is not None and named(row.content, community) == name else None
 
 
-def _unshown() -> sa.ColumnElement[bool]:
+def must_be_open(at: sa.Connection, community: str) -> None:
+    """Refuse a community that was deleted."""
+    if at.execute(sa.select(tombstones.c.key).where(tombstones.c.key == digest("place", clean(community)))).first():
+        said = "was deleted and is not taken in again; `Store.readmit_community` lifts that"
+        raise Deleted(f"community {clean(community)[:60]!r} {said}")
+
+
+def unshown() -> sa.ColumnElement[bool]:
+    """Whether no post shows a picture."""
     return ~sa.exists().where(post_pictures.c.sha256 == pictures.c.sha256)
 
 
 def drop_unshown(to: sa.Connection, shas: Iterable[str]) -> int:
     """Drop those of the pictures that no post shows any more; gives their number."""
     some_of = portions(sorted(shas))
-    return sum(to.execute(sa.delete(pictures).where(pictures.c.sha256.in_(s), _unshown())).rowcount for s in some_of)
+    return sum(to.execute(sa.delete(pictures).where(pictures.c.sha256.in_(s), unshown())).rowcount for s in some_of)

@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from hashloom.data.rows import clean
 from hashloom.store._base import Base, found, portions
-from hashloom.store._rows import as_posts, as_rows, pictures_of
+from hashloom.store._rows import as_posts, as_rows, content_of, pictures_of
 from hashloom.store.errors import StoreError
 from hashloom.store.pictures import drop_unshown, picture_of
 from hashloom.store.tables import digest, post_pictures, posts, tombstones
-from hashloom.store.things import Put, micros
-from hashloom.types import POST_FIELDS, Post, Posts
+from hashloom.store.things import Put, micros, now
+from hashloom.types import POST_FIELDS, UNDATED, Post, Posts
 
 BATCH = 10_000
 """So many posts are put in one transaction."""
@@ -28,14 +28,15 @@ _READ = sa.select(*(posts.c[name] for name in POST_FIELDS))
 class PostRows(Base):
     """The part of the store that holds posts."""
 
-    def put_posts(self, given: Posts, *, source: str | Sequence[str] = "api") -> Put:
+    def put_posts(self, given: Posts, *, source: str | Sequence[str] = "api", live: bool = False) -> Put:
         """Take posts in, or their edits: a post is known by community and id, and the last one put wins.
 
         Putting the same again changes nothing, but that what waited for review (``UNREVIEWED``) is reviewed then. A
-        post is refused, with the reason, where it, its author or its author in this community was deleted, or where it
-        breaks a limit of ``data.rows``. More than 10,000 posts are put in several transactions, each whole. ``source``:
-        one for all, or one per post. Of the names among ``images``, those of the community's pictures that are kept
-        already count as shown; others are kept as words.
+        post is refused, with the reason, where it, its community, its author or its author there was deleted, or where
+        it breaks a limit of ``data.rows``. More than 10,000 posts are put in several transactions, each whole.
+        ``source``: one for all, or one per post. Of the names among ``images``, those of the community's pictures that
+        are kept already count as shown; others are kept as words. ``live``: posts come as they are written, so that a
+        new one without a time is of this moment, and an edit without one keeps the one before.
 
         >>> from hashloom.store import Store
         >>> from hashloom.types import Post, Posts
@@ -51,7 +52,7 @@ class PostRows(Base):
             here = slice(some[0], some[-1] + 1)
             rows = as_rows(given[here], list(map(clean, sources[here])), put.refused)
             with self._writing() as to:
-                self._put(to, rows, put)
+                self._put(to, rows, put, live)
         return put
 
     def change_post(self, community: str, id: str, change: Callable[[Post], Post], *, source: str = "api",
@@ -80,10 +81,12 @@ class PostRows(Base):
             self._put(to, as_rows(Posts.of([made]), [UNREVIEWED if waits else clean(source)], put.refused), put)
         return put
 
-    def _put(self, to: sa.Connection, rows: list[dict[str, Any]], put: Put) -> None:
+    def _put(self, to: sa.Connection, rows: list[dict[str, Any]], put: Put, live: bool = False) -> None:
         rows = self._admitted(to, rows, put)
-        wanted = sa.select(posts.c.key, posts.c.content, posts.c.source)
+        wanted = sa.select(posts.c.key, posts.c.content, posts.c.source, posts.c.created_at)
         rows_held = found(to, wanted, posts.c.key, (row["key"] for row in rows))
+        if live:
+            _date(rows, {row.key: row.created_at for row in rows_held})
         held = {row.key: (row.content, row.source == UNREVIEWED) for row in rows_held}
         old = set(held)
         write: dict[bytes, dict[str, Any]] = {}
@@ -102,7 +105,7 @@ class PostRows(Base):
         put.new, put.changed, put.same = put.new + new, put.changed + changed, put.same + len(rows) - new - changed
 
     def _admitted(self, to: sa.Connection, rows: list[dict[str, Any]], put: Put) -> list[dict[str, Any]]:
-        names = [{row["key"], row["author"], row["member"]} - {None} for row in rows]
+        names = [{row["key"], row["place"], row["author"], row["member"]} - {None} for row in rows]
         asked = set().union(*names)
         gone = {row.key for row in found(to, sa.select(tombstones.c.key), tombstones.c.key, asked)}
         put.refused += [(row["id"], DELETED) for row, known in zip(rows, names) if known & gone]
@@ -191,6 +194,20 @@ class PostRows(Base):
         with self._reading() as at:
             rows = at.execute(sa.select(posts.c.community, sa.func.count()).group_by(posts.c.community))
             return {name: count for name, count in sorted(map(tuple, rows))}
+
+
+def _date(rows: list[dict[str, Any]], known: dict[bytes, int]) -> None:
+    """Give posts without a time the one they had, new ones this moment.
+
+    It is taken while it is one's turn to write: then later changes have later moments, and what is learnt from them
+    is added at the end.
+    """
+    at = now()
+    for row in rows:
+        if row["created_at"] == UNDATED:
+            row["created_at"] = known.get(row["key"], at)
+            row["content"] = content_of(row)
+        known[row["key"]] = row["created_at"]
 
 
 def _within(community: str | None, since: datetime | None, until: datetime | None) -> list[sa.ColumnElement[bool]]:

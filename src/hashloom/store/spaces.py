@@ -12,6 +12,7 @@ from hashloom.data.rows import MAX_ID, clean
 from hashloom.store._base import Base
 from hashloom.store._rows import bounded
 from hashloom.store.errors import StoreError
+from hashloom.store.pictures import must_be_open
 from hashloom.store.tables import digest, space_log, spaces
 from hashloom.store.things import SpaceChange, moment_of, now
 from hashloom.tag_space import TagSpace, TagSpaces
@@ -43,6 +44,7 @@ class SpaceRows(Base):
         """
         community = _named(community)
         with self._writing() as to:
+            must_be_open(to, community)
             before, number = _read(to, community)
             held = before or TagSpace(community)
             was = _cleaned(held.to_json())

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from hashloom.store.authors import Deletions
 from hashloom.store.backup import Backups
 from hashloom.store.changes import ChangeRows
+from hashloom.store.communities import CommunityDeletions
 from hashloom.store.drops import ModelDrops
 from hashloom.store.errors import DamagedStore, FullStore, ReadOnlyStore, StoreError, UnreachableStore
 from hashloom.store.feedback import FeedbackRows
@@ -21,7 +21,9 @@ from hashloom.store.posts import PostRows
 from hashloom.store.spaces import SpaceRows
 
 
-class Store(PostRows, PictureRows, Deletions, SpaceRows, FeedbackRows, ModelDrops, KeyRows, ChangeRows, Backups):
+class Store(
+    PostRows, PictureRows, CommunityDeletions, SpaceRows, FeedbackRows, ModelDrops, KeyRows, ChangeRows, Backups
+):  # fmt: skip
     """All that Hashloom keeps for communities, safe for many threads and processes at once.
 
     What a method has done when it returns is on the disk: it survives the end of the process, also a sudden one, and

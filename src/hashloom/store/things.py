@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 Event = Literal["shown", "accepted", "rejected", "typed"]
 EVENTS: tuple[Event, ...] = ("shown", "accepted", "rejected", "typed")
-ChangeKind = Literal["post", "post_deleted", "author_deleted", "space", "model", "feedback", "restored"]
+ChangeKind = Literal[
+    "post", "post_deleted", "author_deleted", "community_deleted", "space", "model", "feedback", "restored"
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -91,7 +93,7 @@ class Day:
 
 @dataclass(frozen=True)
 class DeletionReport:
-    """Where something of an author was found and removed, and what is left there (nothing, or it is a fault).
+    """Where something of an author or community was found and removed, and what is left (nothing, or it is a fault).
 
     ``erased``: the freed pages were overwritten too. False where a reader held the journal (repeat it), and on
     PostgreSQL, which reuses the room after its next vacuum.
@@ -149,7 +151,8 @@ class Change:
     """One entry of the log that running services read.
 
     ``ref`` names what: a post's id (post, post_deleted, feedback), an author's mark (author_deleted, see
-    ``Store.mark``), a model's name, a tag space's version; ``restored`` asks to read everything anew.
+    ``Store.mark``), a community's (community_deleted, see ``Store.community_mark``), a model's name, a tag space's
+    version; ``restored`` asks to read everything anew.
     """
 
     seq: int

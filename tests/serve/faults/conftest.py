@@ -20,6 +20,6 @@ def running(tmp_path_factory: pytest.TempPathFactory, known: Posts, models: dict
     with Store.open(folder) as store:
         store.put_posts(known)
         store.publish("recommender", store.add_model("recommender", models["linear"]).digest)
-    with wire.service("--store", folder, "--log") as made:
+    with wire.service("--store", folder, "--log", *wire.PATIENT) as made:
         made.answers()
         yield made

@@ -128,7 +128,7 @@ def test_posts_without_an_author_can_be_held_to_be_one(
 
 
 def test_a_thousand_new_authors_count_for_nothing_until_somebody_has_looked(served: Engine) -> None:
-    """Accounts have no age here: a platform marks what new ones post as not reviewed."""
+    """Where no age is asked of accounts (``test_serve_newcomers.py``), a platform marks their posts as not reviewed."""
     now = (START + timedelta(days=2)).isoformat()
     with asked(served) as client:
         before, trends = tags(client), client.get("/v1/trends/even").json()["trends"]
@@ -274,7 +274,7 @@ def bad(found: set[str]) -> set[str]:
 
 
 def test_a_sensitive_tag_that_is_denied_is_not_told_to_its_own_author_either(engine: Engine) -> None:
-    """There is no list of tags to be opted in to: ``denied`` and a closed list are what keeps such tags back."""
+    """Marking it as sensitive (``test_serve_sensitive.py``) would leave it to those who name it."""
     with asked(engine) as client:
         put(client, 20, name="h", text="my therapy", user=lambda i: f"n{i % 4}", tags=["Depression"])
         engine.sync()

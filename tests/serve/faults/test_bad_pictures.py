@@ -150,9 +150,9 @@ def test_a_decoder_that_does_not_end_is_stopped_and_holds_nobody_else(engine: En
         began = time.monotonic()
         plain: Any = client.post("/v1/suggest", json=DRAFT)
         assert (plain.status_code, plain.json()["way"]) == (200, "model")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60  # each of the four would take minutes
         for thread in threads:
-            thread.join(30)
+            thread.join(120)
     for answer in answers:
         assert answer.status_code == 200
         assert answer.json()["suggestions"][0]["tag"] == "Rye"

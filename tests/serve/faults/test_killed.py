@@ -24,11 +24,13 @@ from hashloom import keeping
 from hashloom.serve import upkeep
 from hashloom.serve.drafts import Draft
 from hashloom.serve.engine import Engine
+from hashloom.serve.settings import ServeSettings
 from hashloom.store import Store, opening, tables
 from hashloom.types import UNDATED, Post, Posts
 
 KILLS = int(os.environ.get("HASHLOOM_KILLS", "20"))
 RYE = Draft("rye flour kneaded", "even")
+PATIENT = ServeSettings(budget=60.0)
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def must_be_whole(store: Store, allowed: set[str], answers: bool) -> str | None:
     for stray in store.strays():
         assert stray.name.startswith(".") or keeping.check(stray), "a half-made model under its final name"
     if answers and made is not None:
-        with Engine(store) as service:
+        with Engine(store, settings=PATIENT) as service:
             answer = service.suggest(RYE)
             assert (answer.way, answer.model, answer.why) == ("model", made.digest, "")
     return made.digest if made else None
@@ -164,9 +166,20 @@ def version_of(home: Path) -> str:
     return str(found)
 
 
+def usual_migration(template: Path, home: Path) -> float:
+    """Seconds that bringing a store to our schema takes here and now."""
+    took = []
+    for number in range(3):
+        place = shutil.copytree(template, home / str(number))
+        began = time.monotonic()
+        Store.open(place).close()
+        took.append(time.monotonic() - began)
+    return min(took)
+
+
 def test_a_migration_is_done_or_not(workers: subprocess.Popen[str], home: Path) -> None:
     template, place, found = version_1(home / "old"), home / "store", []
-    rounds = Rounds(workers, "migrate", place, home, words=0, span=0.06)
+    rounds = Rounds(workers, "migrate", place, home, words=1, span=usual_migration(template, home / "tried"))
     for turn in range(KILLS):
         shutil.copytree(template, place)
         said = rounds.kill_one(turn)

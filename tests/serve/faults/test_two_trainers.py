@@ -20,10 +20,12 @@ from hashloom.recommenders.popular import Popular
 from hashloom.serve import upkeep
 from hashloom.serve.drafts import Draft, with_scoped_ids
 from hashloom.serve.engine import Engine
+from hashloom.serve.settings import ServeSettings
 from hashloom.store import Store
 from hashloom.types import Post, Posts
 
 RYE = Draft("rye flour kneaded", "even")
+PATIENT = ServeSettings(budget=60.0)
 POPULAR = {"name": "popular", "model": {"model": "popular"}}
 TRAINERS = 3
 EACH = 4
@@ -69,7 +71,7 @@ def test_several_trainers_publish_under_one_name_at_once(
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=120)[0].split() for process in processes]
+    said = [process.communicate(timeout=600)[0].split() for process in processes]
     stop.set()
     thread.join()
     assert [process.returncode for process in processes] == [0] * TRAINERS
@@ -126,10 +128,9 @@ def test_a_second_training_waits_for_nobody_and_says_so(store: Store) -> None:
     holder = started(HOLDER, store.folder)
     try:
         assert holder.stdout.readline() == "ready\n"
-        began = time.monotonic()
         with pytest.raises(ValueError, match="another training of its recommender runs; wait until it has ended"):
             upkeep.retrain(store, POPULAR, drop=None)
-        assert time.monotonic() - began < 20
+        assert holder.poll() is None  # it was not waited for
         assert store.published("recommender") is None
     finally:
         holder.send_signal(signal.SIGKILL)
@@ -210,7 +211,7 @@ def test_without_an_exchange_a_store_publishes_all_the_same(store: Store, known:
     for days in (1.0, 2.0):
         made = keeping.save(Popular(half_life_days=days).fit(with_scoped_ids(known)), tmp_path / "model")
         digest = upkeep.publish(store, made).digest
-        with Engine(store) as engine:
+        with Engine(store, settings=PATIENT) as engine:
             assert engine.suggest(RYE).model == digest
     store.put_posts(Posts.of([Post("more", "rye", "even", "u0", tags=("Rye",))]))
     assert upkeep.retrain(store, POPULAR, drop=None).model.published

@@ -39,7 +39,7 @@ def test_no_request_writes_a_line_of_its_own_into_the_log(running: Running) -> N
     running.ask({"text": LINES + RED, "community": LINES, "user": RED, "chosen": [LINES]})
     running.answers()
     running.process.terminate()
-    running.process.wait(40)
+    running.process.wait(60)
     said = [line for line in running.said if not line.startswith("hashloom: ")]
     assert len(said) > 30
     assert [line for line in said if not ROW.fullmatch(line)] == []

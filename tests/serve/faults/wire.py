@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """A test that waits for longer has failed."""
+PATIENT = ("--set", "budget=60", "--set", "batch_budget=300", "--set", "picture_seconds=60")
+"""Settings of a service that a busy machine makes say nothing else."""
 
 
 @dataclass
@@ -92,11 +94,11 @@ def service(*arguments: object) -> Iterator[Running]:
         reader.start()
         yield running
         process.terminate()
-        process.wait(40)
+        process.wait(60)
         reader.join(10)
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(60)
         process.stderr.close()
 
 

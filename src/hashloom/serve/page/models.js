@@ -44,7 +44,7 @@ function table(desk, held, act) {
   const head = el("thead", {}, el("tr", {}, ["digest", "added", "state", "report", "actions"].map(name => el("th", { scope: "col" }, say(name)))));
   return el("div", {}, names.map(name => {
     const rows = held.models.filter(one => one.name === name);
-    const back = el("button", { type: "button", class: "small", on: { click: async () => { if (await desk.sure(say("sure roll back", { name }))) act(name, "rollback"); } } }, say("roll back", { name }));
+    const back = el("button", { type: "button", class: "small", disabled: !rows.some(one => one.previous), on: { click: async () => { if (await desk.sure(say("sure roll back", { name }))) act(name, "rollback"); } } }, say("roll back", { name }));
     const title = el("div", { class: "row" }, el("h3", { id: `models-${name}` }, name), back);
     return el("div", { class: "block" }, title, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-labelledby": `models-${name}` },
       el("table", { "aria-labelledby": `models-${name}` }, head.cloneNode(true), el("tbody", {}, rows.map(one => row(desk, one, act, name === "recommender"))))),

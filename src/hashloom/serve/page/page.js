@@ -178,13 +178,16 @@ function showChosen() {
     type: "button", tabindex: -1, "aria-label": say("take away", { tag }),
     on: { click: () => away(tag), keydown: event => { if (event.key === "Delete" || event.key === "Backspace") { event.preventDefault(); away(tag); } } },
   }, tagName(`#${tag}`), el("span", { "aria-hidden": "true" }, "×"))));
-  $("chosen").replaceChildren(...(rows.length ? rows : [el("li", { class: "none" }, say("no tags"))]));
+  $("chosen").replaceChildren(...rows);
   chosenMove.first();
   counted();
 }
 
 function counted() {
-  const n = everyTag().length, limit = platform()?.limit, place = $("counter");
+  const n = everyTag().length, limit = platform()?.limit, place = $("counter"), written = within();
+  $("chosen").querySelector(".none")?.remove();
+  if (written.length) $("chosen").append(el("li", { class: "none" }, say("in the text"), ...written.flatMap(tag => [" ", tagName(`#${tag}`)])));
+  else if (!n) $("chosen").append(el("li", { class: "none" }, say("no tags")));
   place.className = `counter ${limit && n > limit ? "over" : limit && n === limit ? "full" : ""}`;
   place.textContent = limit ? say(n > limit ? "over" : n === limit ? "full" : "count of", { n, limit }) : say("count", { n });
   $("copy-tags").disabled = !n;

@@ -1,5 +1,6 @@
-// A community's tag space: listed tags, aliases, merging, what looks alike, denied tags, and who changed what.
-import { el, moment, notice, number, percent, same, say, tagName } from "./common.js";
+// A community's tag space: listed tags, aliases, merging, what looks alike, denied and sensitive tags.
+import { el, notice, number, percent, same, say, tagName } from "./common.js";
+import { changes } from "./log.js";
 import { around } from "./reasons.js";
 
 const STEP = 100;
@@ -15,9 +16,9 @@ export async function space(desk) {
   return [
     listed(desk, held, patch),
     el("div", { class: "columns" },
-      el("div", {}, denied(desk, held, patch), aliases(held, patch), merging(merge)),
+      el("div", {}, denied(desk, held, patch), sensitive(held, patch), aliases(held, patch), merging(merge)),
       el("div", {}, duplicates(held, alike.pairs, merge), await meant(desk, merge))),
-    changes(log.changes),
+    changes(desk, log.changes),
   ];
 }
 
@@ -73,8 +74,8 @@ function row(key, held, patch) {
 }
 
 function download(held) {
-  const { tags, closed, aliases, denied, describe } = held;
-  const url = URL.createObjectURL(new Blob([JSON.stringify({ tags, closed, aliases, denied, describe }, null, 1)], { type: "application/json" }));
+  const { tags, closed, aliases, denied, sensitive, describe } = held;
+  const url = URL.createObjectURL(new Blob([JSON.stringify({ tags, closed, aliases, denied, sensitive, describe }, null, 1)], { type: "application/json" }));
   el("a", { href: url, download: `${held.community || "tags"}.json` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
@@ -85,9 +86,9 @@ function upload(desk) {
     const text = await file.files[0]?.text();
     file.value = "";
     try {
-      const { tags = {}, closed = false, aliases = {}, denied = [], describe = {} } = JSON.parse(text);
+      const { tags = {}, closed = false, aliases = {}, denied = [], sensitive = [], describe = {} } = JSON.parse(text);
       if (await desk.sure(say("sure import", { n: Object.keys(tags).length })))
-        desk.change(() => desk.ask("PUT", desk.at("spaces"), { body: { tags, closed, aliases, denied, describe, ...desk.why() } }));
+        desk.change(() => desk.ask("PUT", desk.at("spaces"), { body: { tags, closed, aliases, denied, sensitive, describe, ...desk.why() } }));
     } catch {
       notice("offline", say("no space file"), "bad");
     }
@@ -95,7 +96,7 @@ function upload(desk) {
   return el("span", {}, button("import", () => file.click()), file);
 }
 
-// ---- denied tags, aliases
+// ---- denied and sensitive tags, aliases
 
 function denied(desk, held, patch) {
   const add = async () => {
@@ -104,7 +105,17 @@ function denied(desk, held, patch) {
   };
   return el("section", { "aria-labelledby": "denied-head" }, el("h2", { id: "denied-head" }, say("denied")), el("p", { class: "fine" }, say("denied help")),
     form(add, field("deny-tag", "tag", { required: true }), button("deny")),
-    el("ul", { class: "chips" }, held.denied.map(tag => el("li", {}, el("button", { type: "button", "aria-label": say("allow it", { tag }), on: { click: () => patch("/denied", { remove: [tag] }) } }, tagName(tag), el("span", { "aria-hidden": "true" }, "×"))))));
+    chips(held.denied, "allow it", tag => patch("/denied", { remove: [tag] })));
+}
+
+function sensitive(held, patch) {
+  return el("section", { "aria-labelledby": "sensitive-head" }, el("h2", { id: "sensitive-head" }, say("sensitive")), el("p", { class: "fine" }, say("sensitive help")),
+    form(() => patch("/sensitive", { add: separated(value("sensitive-tag")) }), field("sensitive-tag", "tag", { required: true }), button("mark")),
+    chips(held.sensitive, "unmark it", tag => patch("/sensitive", { remove: [tag] })));
+}
+
+function chips(tags, name, act) {
+  return el("ul", { class: "chips" }, tags.map(tag => el("li", {}, el("button", { type: "button", "aria-label": say(name, { tag }), on: { click: () => act(tag) } }, tagName(tag), el("span", { "aria-hidden": "true" }, "×")))));
 }
 
 function aliases(held, patch) {
@@ -159,32 +170,4 @@ function pair(one, merge) {
 function merging(merge) {
   return el("section", { "aria-labelledby": "merge-head" }, el("h2", { id: "merge-head" }, say("merge head")),
     form(() => merge(separated(value("merge-from")), value("merge-into")), field("merge-from", "merge from", { required: true, maxlength: 2000 }), field("merge-into", "into", { required: true }), button("merge")));
-}
-
-const FIELDS = { tags: "tags", closed: "state", aliases: "aliases", denied: "denied", describe: "description" };
-const FEW = 20;
-
-/** What a change did to one field: what came with +, what went with −, and what became what. */
-function told(name, what) {
-  const parts = Array.isArray(what) ? lists(what) : Object.entries(what).map(([key, [before, now]]) => step(name, key, before, now));
-  const rest = parts.length > FEW ? ` … (${number(parts.length)})` : "";
-  return `${FIELDS[name] ? say(FIELDS[name]) : name}: ${parts.slice(0, FEW).join(", ")}${rest}`;
-}
-
-function lists([before, now]) {
-  if (!Array.isArray(now)) return [`${said(before)} → ${said(now)}`];
-  return [...now.filter(one => !before.includes(one)).map(one => `+${one}`), ...before.filter(one => !now.includes(one)).map(one => `−${one}`)];
-}
-
-const said = value => (value === true ? say("is closed") : value === false ? say("is open") : String(value));
-
-function step(name, key, before, now) {
-  if (name === "tags") return now === null ? `−${before}` : before === null ? `+${now}` : `${before} → ${now}`;
-  return now === null ? `−${key}` : `${key} → ${now}`;
-}
-
-function changes(log) {
-  const rows = [...log].reverse().slice(0, 50).map(one => el("li", {}, el("time", { datetime: one.at }, moment(one.at)), ` · ${say("by", { who: one.by })}`, one.why ? ` · ${one.why}` : "", el("ul", { class: "plain fine" }, Object.entries(one.changed).map(([name, what]) => el("li", { dir: "auto" }, told(name, what))))));
-  return el("section", { "aria-labelledby": "log-head" }, el("h2", { id: "log-head" }, say("log")),
-    rows.length ? el("ol", { class: "plain", reversed: true }, rows) : el("p", { class: "fine" }, say("no log")));
 }

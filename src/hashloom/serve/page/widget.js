@@ -7,7 +7,9 @@
 //                                     (learnt; but whoever reads the key may also put, change and delete posts of that
 //                                     community); every visitor can read it, so leave it out where the page's own server
 //                                     hands requests on and adds the key
-//                     data-community, data-user, data-platform, data-k, data-language
+//                     data-community, data-platform, data-k, data-language
+//                     data-user       whose habits count: heeded with a writer's key or where the page's own server adds
+//                                     one; a reader's key may name nobody, since whoever reads it could name anybody
 //                     data-selector   which fields (left out: textarea)
 // Of a textarea:      data-hashloom="off" leaves it alone; data-hashloom-community, -user, -platform, -post-id
 (() => {
@@ -26,6 +28,7 @@
     lost: ["No suggestions now: {why}", "今は候補を出せません:{why}"],
     away: ["the service cannot be reached", "サービスにつながりません"],
   };
+  let hinted = false;
   const say = (name, values = {}) => SAID[name][spoken].replace(/\{(\w+)\}/g, (_, key) => values[key]);
   const STYLE = `
     :host { display: block; margin: 6px 0; font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Noto Sans", "Hiragino Sans", "Noto Sans CJK JP", sans-serif; color-scheme: light dark; }
@@ -117,7 +120,12 @@
         this.lost.hidden = true;
       } catch (error) {
         if (error.name === "AbortError" || mine.signal.aborted) return;
-        this.lost.textContent = say("lost", { why: error instanceof TypeError ? say("away") : error.message });
+        const away = error instanceof TypeError;
+        if (away && !hinted && new URL(address).origin !== location.origin) {
+          hinted = true;  // who builds the page, not its visitors, can do something about it
+          console.warn(`Hashloom: no answer from ${address}. If it runs there, it has to name this page: hashloom serve --origin ${location.origin}`);
+        }
+        this.lost.textContent = say("lost", { why: away ? say("away") : error.message });
         this.lost.hidden = false;
       }
     }
