@@ -252,6 +252,23 @@ def test_recommend_gives_reasons_when_asked(model, typed, capsys):
         assert set(suggestion["reasons"][0]) == {"source", "where", "weight"}
 
 
+@pytest.mark.parametrize(
+    ("text", "option", "is_told"),
+    [("A loaf", [], False), ("My sourdough", [], True), ("A loaf", ["--sensitive"], True)],
+)
+def test_sensitive_tags_are_given_where_the_text_names_them_or_when_asked(
+    posts, typed, tmp_path, capsys, text, option, is_told
+):
+    (tmp_path / "spaces.json").write_text('{"crumb-club": {"sensitive": ["sourdough"]}}', encoding="utf-8")
+    model = tmp_path / "model"
+    assert run("train", "popular", posts, "-o", model, "--spaces", tmp_path / "spaces.json") == 0
+    typed({"id": "1", "community": "crumb-club", "text": text})
+    capsys.readouterr()
+    assert run("recommend", model, "-", "-k", 50, *option) == 0
+    (found,) = answers(capsys.readouterr().out)
+    assert ("sourdough" in [s["tag"].lower() for s in found["suggestions"]]) == is_told
+
+
 def test_recommend_tells_of_wrong_rows_and_answers_the_others(model, typed, capsys):
     good = [{"id": i, "community": "crumb-club", "text": "rye"} for i in "abc"]
     typed(good[0], "{broken", good[1], {"text": "no id"}, "", good[2])

@@ -206,6 +206,9 @@ def recommend(
             "--dial", min=0, max=1, help="Order by fit (0) or by the attention that posts with a tag got (1)."
         ),
     ] = None,
+    sensitive: Annotated[
+        bool, typer.Option("--sensitive", help="Also tags marked as sensitive that the text does not name.")
+    ] = False,
 ) -> None:
     """Suggest tags: one line of JSON for each post, in order, as soon as there is an answer.
 
@@ -226,6 +229,7 @@ def recommend(
         answers = Suggested(
             model=known,
             k=k,
+            sensitive=sensitive,
             reordered=reordered,
             out=file,
             explain=explain,

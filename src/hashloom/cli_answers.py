@@ -123,16 +123,19 @@ class Answers(ABC):
 
 @dataclass(kw_only=True)
 class Suggested(Answers):
-    """Tags for each post. ``reordered`` may put the tags of rankings into another order."""
+    """Tags for each post; ``sensitive``: such tags, too. ``reordered`` may put them into another order."""
 
     model: Recommender
     k: int
+    sensitive: bool = False
     reordered: Callable[[Rankings, Posts], Rankings] = lambda rankings, posts: rankings
     strangers: dict[str, int] = field(default_factory=dict)
 
     def lines(self, posts: Posts) -> Iterable[bytes]:
         """The suggestions for each of the posts, as a line."""
-        found = self.model.recommend(posts, self.k, history=self.history, explain=self.explain)
+        found = self.model.recommend(
+            posts, self.k, history=self.history, explain=self.explain, sensitive=self.sensitive
+        )
         for community, ranking in zip(posts.communities, self.reordered(found, posts), strict=True):
             if not ranking.suggestions and community not in self.known:
                 self.strangers[community] = self.strangers.get(community, 0) + 1
