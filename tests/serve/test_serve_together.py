@@ -107,6 +107,20 @@ def test_one_whose_caller_has_gone_is_not_asked(held: Held) -> None:
     assert held.model == ["a+c"]
 
 
+def test_where_all_callers_have_gone_the_thread_goes_on(held: Held) -> None:
+    for one in [*held.put("a", "b"), *held.put("c", kind="odd")]:
+        assert one.cancel()
+    held.go.set()
+    assert held.running.ask(Asked("d"), PATIENCE) == "D"
+    assert held.model == ["d"]
+
+
+def test_too_few_answers_are_none(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Asked, "together", lambda self, others, model: [self.name])
+    assert held.said(held.put("a", "b")) == ["A", "B"]
+    assert held.model == ["a", "b"]
+
+
 def test_a_slow_model_is_asked_one_by_one(held: Held) -> None:
     held.running._pace = runs.TOGETHER_SECONDS
     held.said(held.put("a", "b"))

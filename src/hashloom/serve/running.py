@@ -140,6 +140,8 @@ class Running(Generic[M]):
     def _work(self) -> None:
         while (task := self._tasks.get()).order != _END:
             tasks = [one for one in (task, *self._like(task)) if one.done.set_running_or_notify_cancel()]
+            if not tasks:
+                continue
             self._began = began = monotonic()
             try:
                 if len(tasks) == 1 or not self._together(tasks):
@@ -147,7 +149,7 @@ class Running(Generic[M]):
                         self._alone(one)
             finally:
                 self._began = None
-                if tasks and isinstance(task.work, Joinable):
+                if isinstance(task.work, Joinable):
                     self._pace += 0.1 * ((monotonic() - began) / len(tasks) - self._pace)
                 del task, tasks
 
@@ -170,11 +172,11 @@ class Running(Generic[M]):
         """Answer questions at once; False where that failed, so that one of them spoils no other."""
         first, *others = (task.work for task in tasks)
         try:
-            found = first.together(others, self._model)
+            found = list(zip(tasks, first.together(others, self._model), strict=True))
         except BaseException as error:
             LOG.debug("%d questions asked together failed: %s", len(tasks), type(error).__name__)
             return False
-        for task, one in zip(tasks, found, strict=True):
+        for task, one in found:
             task.done.set_result(one)
         return True
 
