@@ -15,14 +15,14 @@ from hashloom.recommenders.linear import Linear
 from hashloom.serve import running as runs
 from hashloom.serve.drafts import Answer, Draft
 from hashloom.serve.engine import Engine
-from hashloom.serve.running import LAST, USUAL, NoAnswer, Running
+from hashloom.serve.running import LAST, USUAL, Joinable, NoAnswer, Running
 from hashloom.types import Posts
 
 PATIENCE = 120.0
 
 
 @dataclass
-class Asked:
+class Asked(Joinable):
     """A question; the model is a list in which it notes with how many it came."""
 
     name: str

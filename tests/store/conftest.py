@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,28 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callab
     yield open_new
     for store in stores:
         store.close()
+
+
+@pytest.fixture
+def meanwhile() -> Callable[[Callable[[int], object]], AbstractContextManager[None]]:
+    """Calls something with 0, 1, … up to 499 in a thread of its own, until the block ends."""
+
+    @contextmanager
+    def called(work: Callable[[int], object]) -> Iterator[None]:
+        stop = threading.Event()
+
+        def go_on() -> None:
+            for i in range(500):
+                if stop.is_set():
+                    return
+                work(i)
+
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    return called

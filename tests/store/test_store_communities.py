@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -228,26 +229,11 @@ def test_slow_parts_make_the_next_ones_smaller(store: Store, monkeypatch: pytest
     assert asked[5:] == [12, 24, 48, 96, 192, 384, 768]
 
 
-def test_a_put_that_races_the_deletion_brings_nothing_back(opened: Callable[..., Store]) -> None:
-    import threading
-
+def test_a_put_that_races_the_deletion_brings_nothing_back(opened: Callable[..., Store], meanwhile: Any) -> None:
     one, other = opened(), opened()
-    stop = threading.Event()
-
-    def go_on() -> None:
-        for i in range(500):
-            if stop.is_set():
-                return
-            other.put_posts(Posts.of([Post(str(i), "x", "bakers", tags=("Rye",))]))
-
     one.put_posts(posts_of("bakers", 50))
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
+    with meanwhile(lambda i: other.put_posts(Posts.of([Post(str(i), "x", "bakers", tags=("Rye",))]))):
         assert set(one.delete_community("bakers").left.values()) == {0}
-    finally:
-        stop.set()
-        thread.join()
     assert one.count("bakers") == 0
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from world import START
@@ -167,24 +168,11 @@ def test_deletions_in_parts(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     assert store.delete_author("mo").where["posts"] == 15
 
 
-def test_a_put_that_races_a_deletion_does_not_bring_the_author_back(opened: Callable[..., Store]) -> None:
-    import threading
-
+def test_a_put_that_races_a_deletion_does_not_bring_the_author_back(
+    opened: Callable[..., Store], meanwhile: Any
+) -> None:
     one, other = opened(), opened()
-    stop = threading.Event()
-
-    def go_on() -> None:
-        for i in range(500):
-            if stop.is_set():
-                return
-            put(other, posted(str(i)))
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
+    with meanwhile(lambda i: put(other, posted(str(i)))):
         one.delete_author("mo")
         assert one.count() == 0
-    finally:
-        stop.set()
-        thread.join()
     assert one.count() == 0

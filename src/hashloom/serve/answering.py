@@ -14,7 +14,7 @@ from hashloom.serve.choosing import Gate, fitted
 from hashloom.serve.drafts import Draft, Suggested, Told, told, unscoped
 from hashloom.serve.learning import earlier_posts
 from hashloom.serve.lookups import Lookups
-from hashloom.serve.running import NoAnswer
+from hashloom.serve.running import Joinable, NoAnswer
 from hashloom.serve.shelf import Served
 from hashloom.serve.verdicts import Verdicts
 from hashloom.tags import key
@@ -70,7 +70,7 @@ class Question:
         return [found[i] for i in range(len(found))]
 
 
-class PlainQuestion(Question):
+class PlainQuestion(Question, Joinable):
     """One post's tags and nothing else, which may be asked together with others' of this kind."""
 
     def joins(self, others: Sequence[Any]) -> bool:

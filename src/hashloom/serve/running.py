@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -30,17 +31,16 @@ class NoAnswer(RuntimeError):
         self.kind = kind
 
 
-@runtime_checkable
-class Joinable(Protocol):
+class Joinable(ABC):
     """A question that may be asked together with others of its kind."""
 
+    @abstractmethod
     def joins(self, others: Sequence[Any]) -> bool:
         """Whether it may be asked together with these."""
-        ...
 
+    @abstractmethod
     def together(self, others: Sequence[Self], model: Any) -> Sequence[Any]:
         """The answers, this one's first; each as it would be alone."""
-        ...
 
 
 @dataclass(order=True)
@@ -156,8 +156,10 @@ class Running(Generic[M]):
     def _like(self, task: _Task) -> list[_Task]:
         """Questions behind this one that may be asked together with it."""
         found: list[_Task] = []
+        if not isinstance(task.work, Joinable):
+            return found
         most = min(TOGETHER, int(TOGETHER_SECONDS / max(self._pace, 1e-6)))
-        while isinstance(task.work, Joinable) and len(found) < most - 1:
+        while len(found) < most - 1:
             try:
                 behind = self._tasks.get_nowait()
             except queue.Empty:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import wire
 from wire import Running
+from world import town
 
+from hashloom.forecasters.author_mean import AuthorMean
+from hashloom.serve.drafts import with_scoped_ids
+from hashloom.serve.engine import Engine
 from hashloom.store import Store
 from hashloom.types import Posts
 
@@ -23,3 +27,13 @@ def running(tmp_path_factory: pytest.TempPathFactory, known: Posts, models: dict
     with wire.service("--store", folder, "--log", *wire.PATIENT) as made:
         made.answers()
         yield made
+
+
+@pytest.fixture
+def foretelling(store: Store, engine_of: Callable[..., Engine], tmp_path: Path) -> Engine:
+    """An engine over the town's posts with a forecaster that goes by their authors."""
+    posts = town()[0]
+    store.put_posts(posts)
+    folder = AuthorMean().fit(with_scoped_ids(posts)).save(tmp_path / "forecaster")
+    store.publish("forecaster", store.add_model("forecaster", folder).digest)
+    return engine_of()

@@ -11,11 +11,8 @@ from asking import asked, bearer
 from test_privacy import PERSON, TAG, WORD, memories, picture
 from test_privacy import full as full
 from test_serve_access import PASSED, ROUTES
-from world import town
 
-from hashloom.forecasters.author_mean import AuthorMean
 from hashloom.recommenders.nearest import Nearest
-from hashloom.serve.drafts import with_scoped_ids
 from hashloom.serve.engine import Engine
 from hashloom.serve.learnable import learnable
 from hashloom.store import Store
@@ -150,16 +147,11 @@ def test_one_who_starts_while_it_is_cut_off_learns_nothing_of_it(
     assert not leaks(told(client))
 
 
-def test_a_forecaster_forgets_it_too(store: Store, engine_of: Callable[..., Engine], tmp_path: Path) -> None:
-    posts = town()[0]
-    store.put_posts(posts)
-    folder = AuthorMean().fit(with_scoped_ids(posts)).save(tmp_path / "forecaster")
-    store.publish("forecaster", store.add_model("forecaster", folder).digest)
-    engine = engine_of()
-    with asked(engine) as client:
-        assert "harbour" in engine.forecaster.running.peek.memory_.communities
+def test_a_forecaster_forgets_it_too(foretelling: Engine) -> None:
+    with asked(foretelling) as client:
+        assert "harbour" in foretelling.forecaster.running.peek.memory_.communities
         assert client.delete("/v1/communities/harbour").json()["models"]
-        assert "harbour" not in str(engine.forecaster.running.peek.memory_.frame.rows())
+        assert "harbour" not in str(foretelling.forecaster.running.peek.memory_.frame.rows())
 
 
 def test_the_community_without_a_name_and_odd_names(engine: Engine, store: Store) -> None:

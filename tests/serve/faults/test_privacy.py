@@ -14,9 +14,7 @@ from typing import Any
 import pytest
 from asking import asked, bearer, soon
 from test_serve_access import ROUTES
-from world import town
 
-from hashloom.forecasters.author_mean import AuthorMean
 from hashloom.recommenders.nearest import Nearest
 from hashloom.serve.drafts import Draft, with_scoped_ids
 from hashloom.serve.engine import Engine
@@ -247,13 +245,8 @@ def test_a_post_is_gone_from_every_place_at_once(full: Any, tmp_path: Path) -> N
     assert TAG.lower() in roads(client, "friend")  # who has used it
 
 
-def test_a_forecaster_forgets_an_author_too(store: Store, engine_of: Callable[..., Engine], tmp_path: Path) -> None:
-    posts = town()[0]
-    store.put_posts(posts)
-    folder = AuthorMean().fit(with_scoped_ids(posts)).save(tmp_path / "forecaster")
-    store.publish("forecaster", store.add_model("forecaster", folder).digest)
-    engine = engine_of()
-    with asked(engine) as client:
+def test_a_forecaster_forgets_an_author_too(foretelling: Engine) -> None:
+    with asked(foretelling) as client:
 
         def forecast(user: str) -> Any:
             body = {"text": "fog over town", "community": "harbour", "user": user}
@@ -262,7 +255,7 @@ def test_a_forecaster_forgets_an_author_too(store: Store, engine_of: Callable[..
         assert forecast("citizen-0") != forecast("stranger")
         assert client.delete("/v1/authors/citizen-0").json()["models"]
         assert forecast("citizen-0") == forecast("stranger")
-        assert "citizen-0" not in str(engine.forecaster.running.peek.memory_.frame.rows())
+        assert "citizen-0" not in str(foretelling.forecaster.running.peek.memory_.frame.rows())
 
 
 def test_a_space_that_changes_brings_no_forgotten_tag_back(engine: Engine, store: Store) -> None:
